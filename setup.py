@@ -6,6 +6,7 @@ plumb itself writes them, of the same help that it prints; nothing of them is in
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from distutils.command.install_data import install_data  # setuptools' own, since Python 3.12
@@ -53,7 +54,9 @@ class InstallShare(install_data):
     def run(self) -> None:
         """Write the files and copy them."""
         build = self.get_finalized_command("build")
-        self.data_files = share(Path(build.build_base).absolute() / "share")
+        folder = Path(build.build_base).absolute() / "share"
+        shutil.rmtree(folder, ignore_errors=True)  # an older build's, with pages of former verbs
+        self.data_files = share(folder)
         super().run()
 
 

@@ -43,6 +43,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target = copy / path.relative_to(REPOSITORY)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
+    former = copy / "build/share/share/man/man1/plumb-former.1"  # a build's of before
+    former.parent.mkdir(parents=True)
+    former.touch()
     (copy / "tests").mkdir()
     (copy / "tests/__init__.py").touch()  # lies beside the package, and must stay out
     return copy

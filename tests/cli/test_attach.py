@@ -20,6 +20,28 @@ trap 'exit 7' TERM
 echo before
 while :; do sleep 0.05; done
 """
+SIGNALLED = """
+import os, signal, sys, time
+from plumb import __main__
+from plumb.engine.host import Host
+from plumb.kernel.process.logs import reading
+
+leave = Host.__exit__
+
+
+def signalled(host, *error):
+    (box,) = host.containers()
+    folder = host.layout.container(box.id)
+    while not any("before" in str(lines) for lines in reading.read(folder, box.log_files)):
+        time.sleep(0.01)  # until the command's trap is set
+    os.kill(os.getpid(), signal.SIGTERM)
+    return leave(host, *error)
+
+
+Host.__exit__ = signalled
+sys.exit(__main__.main())
+"""
+"""plumb that gets a signal before it lets go of the host."""
 
 
 def run(lab: Lab, *words: str) -> None:
@@ -107,6 +129,16 @@ def test_start_attached_prints_what_a_container_prints_that_goes_at_its_end(empt
     words = ("--rm", "--network", "none", "-e", MARK, "echo", "hello")
     plumb(emptied, "create", "--name", "box", *words)
     assert said(start(emptied, "start", "-ai", "box")) == (0, "hello\n", "")
+
+
+def test_a_signal_right_after_the_start_reaches_the_command(emptied: Lab, tmp_path: Path) -> None:
+    """While plumb still has its lock."""
+    script = tmp_path / "signalled.py"
+    script.write_text(SIGNALLED)
+    words = ("--network", "none", "-e", MARK, "sh", "-c", ANSWERS)
+    plumb(emptied, "create", "--name", "box", *words)
+    started = start(emptied, "start", "-a", "box", env={"PLUMB_WARM": "0"}, program=(str(script),))
+    assert said(started)[0] == 7
 
 
 def test_two_containers_are_not_started_attached(emptied: Lab) -> None:

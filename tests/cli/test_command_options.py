@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.trial_hosts import MARK, plumb, tried
+from tests.host.trial_hosts import MARK, marked, plumb, tried
 from tests.labs import Lab
+from tests.prefork.prefork_lab import start
 from tests.waiting import until
 
 NOBODY = "65534"
@@ -45,6 +46,18 @@ def test_a_user_who_is_not_root_has_no_capabilities(emptied: Lab) -> None:
     run(emptied, "sleep", "1000")
     held = plumb(emptied, "exec", "-u", "nobody", "box", "grep", "CapEff", "/proc/self/status")
     assert int(held.split()[1], 16) == 0
+
+
+def test_a_killed_exec_ends_the_command_of_another_user(emptied: Lab) -> None:
+    """setuid(2) takes back that the kernel ends it with its parent."""
+    run(emptied, "sleep", "1000")
+    words = ("-u", NOBODY, "-e", f"{MARK}={emptied.root}", "box")
+    ran = start(emptied, "exec", *words, "sh", "-c", "echo ready; exec sleep 2000")
+    assert ran.stdout is not None
+    assert ran.stdout.readline() == "ready\n"
+    ran.kill()
+    until(lambda: "2000" not in str(marked(emptied)), "the command has ended")
+    ran.communicate()
 
 
 def test_exec_takes_a_user_and_a_folder(emptied: Lab) -> None:

@@ -14,11 +14,12 @@ from plumb.errors import KernelRefused
 from plumb.kernel.system import System
 from plumb.model.cluster import Attached, AttachRequest, NodeRole
 from plumb.model.cnm import Network, Role
-from plumb.model.lifecycle import CommandOptions
+from plumb.model.lifecycle import CommandOptions, LogOptions
 from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.service.assignment import Assignment
 from plumb.model.service.spec import Health, ServiceSpec
 from plumb.model.service.task import Place, Task
+from plumb.model.settings import Settings
 from plumb.plan import Step
 from plumb.things.cluster import EndpointRecord
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
@@ -320,6 +321,21 @@ def test_a_task_has_the_options_of_its_service(here: Host, cluster: FakeCluster)
     assert box.command == CommandOptions("nobody", "/tmp", stop_signal="HUP")
     assert box.health.start_interval == 2.0
     assert (box.log.driver, box.log_size) == ("local", 1 << 20)
+
+
+def test_a_task_s_log_options_are_those_of_json_file(here: Host, cluster: FakeCluster) -> None:
+    """Without a driver, whatever the usual one of this host is; that has its own options."""
+    settings = Settings(log_driver="syslog", log_opts=(("tag", "x"),))
+    task = Task("t" * 25, "s" * 25, slot=1)
+    found = {
+        words: tasks.sandbox(
+            Assignment(task, ServiceSpec("web", log_options=words), ()), cluster.me, settings
+        )
+        for words in ((), ("max-size=1m",))
+    }
+    own = found["max-size=1m",]
+    assert found[()].log == LogOptions("syslog", (("tag", "x"),))
+    assert (own.log.driver, own.log_size) == ("json-file", 1 << 20)
 
 
 def test_a_task_brings_the_keys_of_its_encrypted_network(here: Host, cluster: FakeCluster) -> None:

@@ -64,8 +64,8 @@ def start(names: Sequence[str], show_commands: bool) -> int:
         folder = host.layout.container(box.id)
         blocks = reading.follow_start(folder, box.log_files, lambda: host.start(box.id))
         first = next(blocks)  # before the lock is released: with --rm the log could go until then
+        _pass_signals_on(folder)
         box = host.container(box.id)
-    _pass_signals_on(folder)
     _print(chain([first], blocks))
     return ended(common.read(), box)
 

@@ -175,7 +175,8 @@ def _log(spec: ServiceSpec, settings: Settings) -> dict[str, Any]:
         return {}
     from plumb.model.lifecycle import log_drivers  # lazy: most services have neither
 
-    return log_drivers.parsed(spec.log_driver, spec.log_options, *usual)
+    driver = spec.log_driver or ("json-file" if spec.log_options else "")  # as they were checked
+    return log_drivers.parsed(driver, spec.log_options, *usual)
 
 
 def _health(asked: Health) -> HealthCheck:

@@ -37,21 +37,25 @@ def append(path: str, events: Iterable[Event]) -> None:
         path: `Layout.events`.
         events: those that raise OSError or ValueError while they are made are lost, too.
     """
-    append_documents(path, (event.document for event in events))
+    _append(path, (event.document for event in events), os.O_CREAT)
 
 
 def append_documents(path: str, documents: Iterable[Callable[[int], Document]]) -> None:
-    """Append events as `append` does.
+    """Append events as `append` does, but make no journal: the root may be reset meanwhile.
 
     Args:
         path: `Layout.events`.
         documents: make an event's document of its time, nanoseconds since 1970.
     """
+    _append(path, documents, 0)
+
+
+def _append(path: str, documents: Iterable[Callable[[int], Document]], creation: int) -> None:
     with suppress(OSError, ValueError):
         now = time.time_ns()
         lines = [_line(document(now + number)) for number, document in enumerate(documents)]
         if lines:
-            with _alone(path):
+            with _alone(path, creation):
                 file = BoundedFile(path, SIZE, FILES)
                 try:
                     file.append(lines)
@@ -64,14 +68,17 @@ def _line(document: Document) -> bytes:
 
 
 @contextmanager
-def _alone(path: str) -> Iterator[None]:
+def _alone(path: str, creation: int) -> Iterator[None]:
     """Lock the file that has the name, since another process may rename it when it is full.
+
+    Args:
+        creation: O_CREAT to make it where it is not there, or 0.
 
     Raises:
         OSError: it cannot be opened, or another process keeps it locked (BlockingIOError).
     """
     while True:
-        locked = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        locked = os.open(path, os.O_RDWR | creation | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             _lock(locked)
             if os.stat(path).st_ino == os.fstat(locked).st_ino:

@@ -58,16 +58,21 @@ def entered(path: str) -> Iterator[None]:
 class Tour:
     """Way of the calling thread through many namespaces, and back at the end of a with block.
 
+    A thread that has no other to visit need not have the right to enter one.
+
     Raises:
         KernelRefused: the thread cannot return.
     """
 
     def __enter__(self) -> Self:
-        self._home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
+        self._home, self._away = -1, False
         return self
 
     def __exit__(self, *_: object) -> None:
-        _return(self._home)
+        if self._away:
+            _return(self._home)
+        elif self._home >= 0:
+            os.close(self._home)
 
     def visit(self, path: str) -> bool:
         """Move into the netns of that file, HOST for that of the beginning; False where none is.
@@ -75,6 +80,10 @@ class Tour:
         Raises:
             KernelRefused: the file cannot be read.
         """
+        if path == HOST and not self._away:
+            return True
+        if self._home < 0:
+            self._home = _open_own()
         try:
             if path == HOST:
                 setns.enter(self._home)
@@ -84,7 +93,15 @@ class Tour:
             if error.errno in NO_NAMESPACE:
                 return False
             raise KernelRefused(f"enter namespace {path}", error.errno or 0) from error
+        self._away = path != HOST
         return True
+
+
+def _open_own() -> int:
+    try:
+        return os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelRefused("open the host's namespace", error.errno or 0) from error
 
 
 def _return(home: int) -> None:

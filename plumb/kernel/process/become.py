@@ -11,7 +11,7 @@ import os
 import sys
 
 from plumb.kernel.process import shim
-from plumb.kernel.process.pid_namespace import fork_init, fork_waiting
+from plumb.kernel.process.pid_namespace import end_with, fork_init, fork_waiting
 
 TYPE_CHECKING = False  # as typing's, which takes 3 ms to import
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ def become(spec: dict[str, Any]) -> NoReturn:
         fork_waiting(_fork, lambda status: _tell(spec["end"], status))
     if spec["isolated"] and not spec["beside"] and os.getpid() != 1:
         fork_waiting(fork_init)  # `exec` in a sandbox without a command
+    parent = os.getppid()
     shim.enter(spec)
+    if "end" in spec:
+        end_with(parent)  # once more, after the change of the user
     if spec["isolated"]:
         fork_waiting(os.fork)
     shim.execute(spec["argv"], spec["environment"], spec["advice"])

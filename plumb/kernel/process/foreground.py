@@ -104,7 +104,7 @@ class Foreground:
             _note(process, child)
             if not self._sig_proxy:
                 return self._wait_without_proxy(child, blocked)
-            return wait_passing_on(child, awaited - blocked)
+            return exit_status(wait_passing_on(child, awaited - blocked))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 CLONE_NEWPID, PR_SET_PDEATHSIG = 0x20000000, 1
 SI_KERNEL = 0x80
 STOPPING = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-"""Signals of a shell's job control; the caller's shell waits for this process to stop."""
+"""Signals of a shell's job control; the caller's shell waits for this process to stop.
+
+The kernel discards them in a group that no shell waits for, as that of a session's leader.
+"""
 OWN = frozenset(
     {
         signal.SIGKILL,
@@ -80,43 +83,72 @@ def fork_waiting(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     parent, child = os.getpid(), fork()
     if child == 0:
-        _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() not in (0, parent):  # 0: of another PID namespace
-            os._exit(1)
+        end_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
     os.closerange(3, 1 << 16)
-    status = wait_passing_on(child, awaited)
+    found = wait_passing_on(child, awaited)
+    status = exit_status(found)
     ended(status)
+    if os.WIFSIGNALED(found) and os.WTERMSIG(found) == signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _take(signal.SIGINT)  # a shell ends its loop only if a command dies of Ctrl-C
     os._exit(status)
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end now if that has ended.
+
+    A change of the user or of capabilities takes that back (PR_SET_PDEATHSIG(2const)).
+
+    Args:
+        parent: its pid; 0 in another PID namespace.
+    """
+    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() not in (0, parent):
+        os._exit(1)
 
 
 def wait_passing_on(child: int, awaited: Iterable[int]) -> int:
     """Wait for a child, pass signals on to it, stop together with it, and reap all others.
 
-    What the kernel sends to a terminal's process group has reached the child already.
+    What the kernel sends to a terminal's process group has reached the child already; of a hangup
+    it tells the session's leader alone.
 
     Args:
         child: its pid.
         awaited: signals, SIGCHLD among them, which the caller has blocked.
 
     Returns:
-        Its exit status, 128 + N for signal N.
+        Its wait status.
     """
     while True:
         ended, status = os.waitpid(-1, os.WNOHANG)
         if ended == child:
-            return exit_status(status)
+            return status
         if ended:
             continue
         came = signal.sigwaitinfo(awaited)
-        if came.si_signo != signal.SIGCHLD and came.si_code != SI_KERNEL:
+        if came.si_signo != signal.SIGCHLD and not _is_the_child_s(came):
             os.kill(child, came.si_signo)
         if came.si_signo in STOPPING:
-            os.kill(os.getpid(), signal.SIGSTOP)  # an init does not stop
+            _take(came.si_signo)
+
+
+def _is_the_child_s(came: signal.struct_siginfo) -> bool:
+    """Tell if the kernel has sent a signal to the child, too."""
+    hangup = came.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
+    return came.si_code == SI_KERNEL and not hangup
+
+
+def _take(number: int) -> None:
+    """Take a blocked signal for oneself, so that it has its usual effect; an init has none."""
+    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
 
 
 def exit_status(wait_status: int) -> int:

@@ -135,6 +135,13 @@ def test_events_are_lost_while_the_file_is_locked(root: Path) -> None:
         assert actions(read) == ["create", "die"]
 
 
+def test_a_command_s_end_makes_no_journal(root: Path) -> None:
+    """The root may have been reset, and stays as that has left it."""
+    path = root / "events"
+    journal.append_documents(str(path), [lambda time: {"time": time}])
+    assert not path.exists()
+
+
 def test_events_that_cannot_be_made_are_lost(root: Path) -> None:
     """Their operation counts all the same."""
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from plumb.kernel.linux import LinuxKernel
-from plumb.kernel.netns import namespaces, proc_sys
+from plumb.kernel.netns import detached_mount, namespaces, proc_sys
 from plumb.things.layer3 import Sysctl
+from tests import REPOSITORY
 from tests.labs import sh
 
 TTL = "net/ipv4/ip_default_ttl"
@@ -32,12 +37,65 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Sysctl]]
         namespaces.drop(setting.ns)
 
 
-def test_each_namespace_has_its_own_value(settings: list[Sysctl]) -> None:
-    """Also where a mount has shown those of others before; the mount table stays as it is."""
-    before = Path("/proc/self/mounts").read_text()
+@pytest.fixture
+def mounts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Descriptors of the mounts of proc that are made."""
+    made: list[int] = []
+    mounted = detached_mount.mounted
+    try:
+        os.close(mounted("proc"))
+    except OSError as error:
+        pytest.skip(f"no proc of one's own here: {error}")
+
+    def counted(kind: str) -> int:
+        made.append(mounted(kind))
+        return made[-1]
+
+    monkeypatch.setattr(proc_sys, "mounted", counted)
+    return made
+
+
+def descriptors() -> list[str]:
+    """Open descriptors of this process."""
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+def test_each_namespace_has_its_own_value(settings: list[Sysctl], mounts: list[int]) -> None:
+    """Also where a mount has shown those of others before; nothing of the mounts is left."""
+    before = Path("/proc/self/mounts").read_text(), descriptors()
 
     assert LinuxKernel().look(settings) == settings
-    assert Path("/proc/self/mounts").read_text() == before
+    assert len(mounts) >= 2
+    assert (Path("/proc/self/mounts").read_text(), descriptors()) == before
+    assert proc_sys._PROC.root is None
+
+
+def test_a_look_that_fails_leaves_no_mount(mounts: list[int]) -> None:
+    """In the middle of a namespace, say."""
+    before = descriptors()
+
+    with suppress(FileNotFoundError), proc_sys.renewed(proc_sys.MANY):
+        os.close(proc_sys.opened("net/ipv4/"))
+        proc_sys.opened("net/ipv9/")
+    assert mounts
+    assert descriptors() == before
+    assert proc_sys._PROC.root is None
+
+
+def test_what_is_here_is_read_without_a_right_to_enter_a_namespace() -> None:
+    """As root of a user namespace, whose network namespace is the machine's."""
+    look = f"""
+from plumb.kernel.linux import LinuxKernel
+from plumb.things.layer3 import Sysctl
+print(LinuxKernel().look([Sysctl("{TTL}", "64")]))"""
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", look],
+        capture_output=True,
+        cwd=REPOSITORY,
+        text=True,
+        check=False,
+    )
+    assert TTL in done.stdout, done.stderr
 
 
 def test_without_the_right_to_mount_the_machine_s_proc_is_read(
