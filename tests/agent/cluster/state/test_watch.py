@@ -151,6 +151,7 @@ def test_a_compaction_while_the_stream_is_away_is_no_gap(own: Members) -> None:
         with mirrored(watch) as mirror:
             until(lambda: mirror.keys == {A: "1"})
             hidden = member.folder / "hidden"
+            until(lambda: watch._stream and watch._stream.sock)  # it comes after the listing
             (member.folder / "etcd:0").rename(hidden)  # the watch finds no etcd when it breaks
             _break(watch)
             until(lambda: watch.broken)
