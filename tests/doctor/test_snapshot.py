@@ -46,9 +46,18 @@ def scene() -> Iterator[Lab]:
         yield lab
 
 
+QUIET = (
+    "plumb network create -o com.docker.network.bridge.enable_icc=false quiet",
+    "plumb run -d --name q1 --network quiet",
+    "plumb run -d --name q2 --network quiet",
+)
+
+
 @pytest.fixture(scope="module")
 def taken(scene: Lab) -> Snapshot:
-    """A snapshot of it, of a moment in which all is well."""
+    """A snapshot of it and of a network without icc, of a moment in which all is well."""
+    for line in QUIET:
+        faults.shell(scene, line)
     assert faults.until(scene, lambda found: not found) == []
     with scene.host() as host:
         return read.read(host)

@@ -129,7 +129,7 @@ def test_other_readers_take_a_failure_for_no_rules() -> None:
 def test_rules_that_libnftables_does_not_list_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel may refuse a question while rules change."""
 
-    def refused(command: str) -> list[object]:
+    def refused(command: str, most: int) -> list[object]:
         raise KernelRefused("read other firewalls", 4)
 
     monkeypatch.setattr(rule_sets, "listed", refused)
