@@ -40,10 +40,21 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], Counter[object]
 
         monkeypatch.setattr(of, name, wrapped)
 
-    count(codec, "decode")
+    decoder = codec.decoder
+
+    def counting_decoder(kind: type[object]) -> Callable[[Any], object]:
+        made = decoder(kind)
+
+        def decode(value: Any) -> object:
+            seen.update((ROW, kind))
+            return made(value)
+
+        return decode
+
+    monkeypatch.setattr(codec, "decoder", counting_decoder)
     count(Connection, "get", REQUEST)
     count(Connection, "stream", REQUEST)
-    count(setns, "switch", VISIT)
+    count(setns, "go", VISIT)
 
     def counting(work: Work) -> Counter[object]:
         seen.clear()

@@ -220,6 +220,7 @@ FAULTS = (
     Fault(
         "port-dropped-inside",
         "inside web iptables -P INPUT DROP",
+        remedy="plumb exec --privileged web iptables -P INPUT ACCEPT",
         title="iptables -P INPUT DROP in a container with a published port",
     ),
     Fault(
@@ -233,6 +234,7 @@ FAULTS = (
     Fault(
         "firewall-inside",
         "inside db iptables -P OUTPUT DROP",
+        remedy="plumb exec --privileged db iptables -P OUTPUT ACCEPT",
         grade=Grade.HINT,
         title="iptables -P OUTPUT DROP in a container",
     ),
