@@ -54,3 +54,22 @@ def test_a_fault_is_found_and_its_remedy_mends_it(scene: Lab, fault: Fault) -> N
             f"{fault.after or 'true'}; plumb repair; plumb restart web db; plumb rm -f own; true",
         )
         raise
+
+
+def test_the_remedy_for_a_port_dropped_inside_opens_the_port_alone(scene: Lab) -> None:
+    """The policy may be meant: what it drops besides stays dropped, as a hint."""
+    try:
+        faults.shell(scene, "inside web iptables -P INPUT DROP")
+        (mine,) = faults.until(
+            scene, lambda found: [each.id for each in found] == ["port-dropped-inside"]
+        )
+        faults.shell(scene, str(mine.remedies[0]))
+        left = faults.until(scene, lambda found: [each.id for each in found] == ["firewall-inside"])
+        assert [each.id for each in left] == ["firewall-inside"]
+        assert (
+            faults.shell(scene, "plumb exec db curl -s -m 5 -o /dev/null http://web; echo $?")
+            == "0\n"
+        )
+        assert faults.shell(scene, "inside web iptables -S INPUT").startswith("-P INPUT DROP\n")
+    finally:
+        faults.shell(scene, "inside web iptables -P INPUT ACCEPT; inside web iptables -F INPUT")
