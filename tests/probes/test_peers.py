@@ -106,8 +106,9 @@ def test_a_managers_port_is_blocked(pair: Hosts, verdict: str, words: str) -> No
 def test_a_path_mtu_that_does_not_fit(pair: Hosts) -> None:
     pair["h1"].run("ip", "link", "set", "eth0", "mtu", "1400")
     try:
-        until(lambda: Cause.MTU in dict(faults(pair["h1"])), lambda: faults(pair["h1"]))
-        text = dict(faults(pair["h1"]))[Cause.MTU]
+        # A lease that the test before has cost comes back; then one thing alone is wrong.
+        until(lambda: list(dict(faults(pair["h1"]))) == [Cause.MTU], lambda: faults(pair["h1"]))
+        [(_, text)] = faults(pair["h1"])
     finally:
         pair["h1"].run("ip", "link", "set", "eth0", "mtu", "1500")
 
