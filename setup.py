@@ -1,6 +1,8 @@
-"""Build of what a wheel has beside the package: manual pages and shells' completion.
+"""Build of what a wheel has beside the package: manual pages, shells' completion, the launcher.
 
-plumb itself writes them, of the same help that it prints; nothing of them is in the repository.
+plumb itself writes the first two, of the same help that it prints; nothing of them is in the
+repository. The launcher is the `plumb` command where there is a C compiler; without one, or with
+PLUMB_LAUNCHER=0, `plumb` is a script of Python's, and the wheel is for any machine.
 """
 
 from __future__ import annotations
@@ -9,10 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
+from distutils.command.build_scripts import build_scripts
 from distutils.command.install_data import install_data  # setuptools' own, since Python 3.12
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
 
 HERE = Path(__file__).resolve().parent
 MANUAL = "share/man/man1"
@@ -60,4 +66,61 @@ class InstallShare(install_data):
         super().run()
 
 
-setup(data_files=[(MANUAL, [])], cmdclass={"install_data": InstallShare})
+# -- the launcher ---------------------------------------------------------------
+
+LAUNCHER = "plumb/prefork/launcher.c"
+OPTIONS = ("-O2", "-Wall", "-Wextra", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-fPIE")
+LINKED = ("-pie", "-Wl,-z,relro,-z,now")
+
+
+def compiled(folder: Path) -> bool:
+    """Compile the launcher into a folder, as `plumb`; False where that cannot be done."""
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    if os.environ.get("PLUMB_LAUNCHER") == "0" or sys.platform != "linux":
+        return False
+    command = [*compiler.split(), *OPTIONS, *LINKED, "-o", str(folder / "plumb"), LAUNCHER]
+    try:
+        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    if done.returncode:
+        print(f"plumb: the launcher is left out: {done.stderr}", file=sys.stderr)
+    return done.returncode == 0
+
+
+class BuildLauncher(build_scripts):
+    """Compiles the launcher instead of copying it; an sdist has its source."""
+
+    def run(self) -> None:
+        """Compile it into the folder of the scripts."""
+        shutil.rmtree(self.build_dir, ignore_errors=True)  # an older build's
+        self.mkpath(self.build_dir)
+        compiled(Path(self.build_dir).absolute())
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel for this kind of machine if it has the launcher, and for any Python."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """The tags in its name."""
+        pure, self.root_is_pure = self.root_is_pure, not HAS_LAUNCHER
+        platform = super().get_tag()[2]
+        self.root_is_pure = pure
+        return "py3", "none", platform
+
+
+with tempfile.TemporaryDirectory() as trial:
+    HAS_LAUNCHER = compiled(Path(trial))
+setup(
+    data_files=[(MANUAL, [])],
+    scripts=[LAUNCHER],
+    entry_points={
+        "console_scripts": [f"{'plumb-python' if HAS_LAUNCHER else 'plumb'} = plumb.__main__:main"],
+        "pytest11": ["plumb = plumb.pytest_plugin.hooks"],
+    },
+    cmdclass={
+        "install_data": InstallShare,
+        "build_scripts": BuildLauncher,
+        "bdist_wheel": PlatformWheel,
+    },
+)

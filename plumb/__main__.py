@@ -44,12 +44,9 @@ def _forwarded_or_here() -> int:
 
 def _died() -> int:
     from plumb.cli import complain, first_verb
+    from plumb.prefork.client import KILLED
 
-    return complain(
-        "the process that carried out the command was killed",
-        "run 'plumb check' to verify the host's state",
-        125 if first_verb(sys.argv[1:]) == "run" else 1,
-    )
+    return complain(*KILLED, 125 if first_verb(sys.argv[1:]) == "run" else 1)
 
 
 if __name__ == "__main__":

@@ -70,11 +70,18 @@ class Lab:
     Attributes:
         root: plumb's root.
         netns: the host's own namespace file; lan: the LAN's, empty without one.
+        launcher: the compiled `plumb` command, where a process of its own is to be that.
     """
 
     root: Path
     netns: str
     lan: str = ""
+    launcher: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command line's first words, in a process of its own."""
+        return (self.launcher,) if self.launcher else (sys.executable, "-m", "plumb")
 
     def host(self, **asked: object) -> Host:
         """plumb on this lab's root."""
@@ -95,7 +102,7 @@ class Lab:
         """Run the command line in a process of its own, as a shell does: where time counts."""
         own = {"PLUMB_ROOT": str(self.root), "PYTHONPATH": str(REPOSITORY), **(env or {})}
         ran = subprocess.run(
-            [sys.executable, "-m", "plumb", *argv],
+            [*self.words, *argv],
             capture_output=True,
             text=True,
             check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -26,9 +27,9 @@ NAME = f"netplumb-{plumb.__version__}"
 """How the distribution and its version are called; `plumb` on PyPI is another project."""
 
 
-def ran(*words: str | Path, cwd: Path = REPOSITORY) -> str:
+def ran(*words: str | Path, cwd: Path = REPOSITORY, env: dict[str, str] | None = None) -> str:
     """What a program prints that must succeed."""
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -51,18 +52,27 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def built(kind: str, source: Path, into: Path) -> Path:
+def built(kind: str, source: Path, into: Path, **env: str) -> Path:
     """A wheel or an sdist, by the build back end that pyproject.toml names, without a network."""
     call = f"from setuptools import build_meta; build_meta.build_{kind}({str(into)!r})"
-    ran(sys.executable, "-c", call, cwd=source)
+    ran(sys.executable, "-c", call, cwd=source, env={**os.environ, **env})
     (made,) = into.iterdir()
     return made
 
 
+@pytest.fixture(scope="module", params=["with a compiler", "without a compiler"])
+def compiler(request: pytest.FixtureRequest) -> bool:
+    """Whether there is a C compiler where the wheel is built."""
+    if request.param == "with a compiler" and shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    return bool(request.param == "with a compiler")
+
+
 @pytest.fixture(scope="module")
-def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(source: Path, compiler: bool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of this checkout."""
-    return built("wheel", source, tmp_path_factory.mktemp("wheel"))
+    into = tmp_path_factory.mktemp("wheel")
+    return built("wheel", source, into, CC="cc" if compiler else "/nonexistent/cc")
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +94,10 @@ def metadata(wheel: Path) -> Message:
         return Parser().parsestr(archive.read(f"{NAME}.dist-info/METADATA").decode())
 
 
-def test_the_distribution_is_called_netplumb(wheel: Path, sdist: Path) -> None:
-    """Its name and version are those of the files too."""
-    assert wheel.name == f"{NAME}-py3-none-any.whl"
+def test_the_distribution_is_called_netplumb(wheel: Path, sdist: Path, compiler: bool) -> None:
+    """Its name and version are those of the files too; what is compiled is for one machine."""
+    machine = f"linux_{os.uname().machine}" if compiler else "any"
+    assert wheel.name == f"{NAME}-py3-none-{machine}.whl"
     assert sdist.name == f"{NAME}.tar.gz"
 
 
@@ -106,7 +117,7 @@ def test_the_metadata_is_complete(metadata: Message) -> None:
 def test_the_version_stands_once() -> None:
     """pyproject.toml reads it off the package."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    assert project["project"]["dynamic"] == ["version"]
+    assert "version" in project["project"]["dynamic"]
     assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "plumb.__version__"}
 
 
@@ -118,6 +129,24 @@ def test_a_wheel_holds_the_package_its_licence_and_its_types(wheel: Path) -> Non
     assert {"plumb/py.typed", f"{NAME}.dist-info/licenses/LICENSE"} <= names
     folders = {"plumb", f"{NAME}.dist-info", f"{NAME}.data"}
     assert {name.split("/")[0] for name in names} == folders
+
+
+def test_a_wheel_holds_the_launcher(wheel: Path, compiler: bool) -> None:
+    """Beside the Python program that it executes; `plumb` is that program where it is missing."""
+    with zipfile.ZipFile(wheel) as archive:
+        entries = archive.read(f"{NAME}.dist-info/entry_points.txt").decode()
+        scripts = [name for name in archive.namelist() if ".data/scripts/" in name]
+        first = [archive.read(name)[:4] for name in scripts]
+    assert (scripts, first) == (
+        ([f"{NAME}.data/scripts/plumb"], [b"\x7fELF"]) if compiler else ([], [])
+    )
+    assert ("plumb-python = plumb.__main__:main" in entries) == compiler
+    assert ("\nplumb = plumb.__main__:main" in entries) != compiler
+
+
+def test_a_wheel_for_any_machine_can_be_asked_for(source: Path, tmp_path: Path) -> None:
+    """Where there is a compiler, as a package index wants it."""
+    assert built("wheel", source, tmp_path, PLUMB_LAUNCHER="0").name == f"{NAME}-py3-none-any.whl"
 
 
 def test_a_wheel_holds_manual_pages_and_completion(wheel: Path) -> None:
@@ -143,6 +172,7 @@ def test_an_sdist_holds_what_a_wheel_is_made_of(wheel: Path, sdist: Path) -> Non
         names = {name.removeprefix(f"{NAME}/") for name in archive.getnames()}
     assert {name for name in names_in(wheel) if name.startswith("plumb/")} <= names
     assert {"LICENSE", "README.md", "pyproject.toml", "setup.py"} <= names
+    assert "plumb/prefork/launcher.c" in names
     assert not any(name.startswith("tests") for name in names)
 
 

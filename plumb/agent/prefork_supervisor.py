@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from plumb.agent.loop import IN, Loop, Timer
 from plumb.kernel import agent_socket
-from plumb.prefork.client import READ_ONCE, Request, received
+from plumb.prefork.client import LAUNCHER, READ_ONCE, Request, received
 
 REQUEST_TIMEOUT = 1.0
 """Seconds that a command may take to send its request."""
@@ -28,7 +28,7 @@ LAUNCH = (
     "import sys; sys.path[:not sys.flags.safe_path] = [sys.argv.pop()]; "
     "from plumb.prefork.server import main; main()"
 )
-INHERITED_ENVIRONMENT = (*READ_ONCE, "LD_", "LC_", "LANG", "PATH", "PLUMB_IPTABLES")
+INHERITED_ENVIRONMENT = (*READ_ONCE, "LD_", "LC_", "LANG", "HOME", "PATH", "PLUMB_IPTABLES")
 """Prefixes of variables that the server inherits from the first command's environment.
 
 Each command runs with its own caller's environment.
@@ -74,7 +74,7 @@ class PreforkSupervisor:
         timeout.cancel()
         with suppress(OSError, ValueError):
             request = Request(received(client))
-            if self._pid < 0:
+            if self._pid < 0 and request.identity != LAUNCHER:
                 self._start(request)
         self._hang_up(client)
 

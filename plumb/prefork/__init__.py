@@ -1,5 +1,7 @@
 """Prefork: command lines carried out in forks of a process that has everything imported.
 
-client  hands a command line over; imports nothing that is written in Python
-server  the process that has everything imported, and its forks
+client     hands a command line over; imports nothing that is written in Python
+launchers  the client in C (launcher.c), and what the server knows of it
+streams    arguments, environment and streams of a caller, taken over
+server     the process that has everything imported, and its forks
 """

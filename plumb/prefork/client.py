@@ -49,6 +49,23 @@ PROGRAM = ("-m", "-c")
 """Options that name a program, and change nothing of the interpreter that runs it."""
 PATHS = ("PLUMB_CONFIG", "PLUMB_ROOT")
 """Variables that hold a path."""
+LAUNCHER = "launcher"
+"""Identity in a launcher's request (launcher.c)."""
+OWN_PROCESS = "PLUMB_OWN_PROCESS"
+"""Variable in which the launcher names its pid, once a worker has told it to run the command.
+
+It is this process's pid then, as the launcher has executed this program; children have another.
+"""
+KILLED = (
+    "the process that carried out the command was killed",
+    "run 'plumb check' to verify the host's state",
+)
+"""What is said of a worker that was killed, and what to try."""
+RESUME = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from plumb.prefork.client import resume; resume(*map(int, sys.argv[2:]))"
+)
+"""Python that goes on for a launcher whose process is to become a container's command."""
 
 
 class Died(Exception):
@@ -64,7 +81,7 @@ class Request:
         blocked: signals that the caller blocks.
         streams: of each standard stream its encoding, its error handler, line buffering, write
             through.
-        argv, environment: the caller's.
+        argv, environment: the caller's; of a variable that is there twice the first, as Python's.
     """
 
     def __init__(self, message: bytes) -> None:
@@ -78,7 +95,7 @@ class Request:
         self.streams = [stream.split() for stream in rest[:3]]
         last = 4 + int(rest[3])
         self.argv = rest[4:last]
-        self.environment = dict(entry.split("=", 1) for entry in rest[last:])
+        self.environment = dict(entry.split("=", 1) for entry in reversed(rest[last:]))
 
 
 def compose(blocked: "set[int]") -> bytes:
@@ -144,6 +161,8 @@ def ask() -> int | None:
     Raises:
         Died: the worker was killed while it ran the command.
     """
+    if os.environ.pop(OWN_PROCESS, "") == str(os.getpid()):
+        return None
     option = "".join(sys.orig_argv[1:2])
     if (option[:1] == "-" and option not in PROGRAM) or os.environ.get("PLUMB_WARM") == "0":
         return None  # an interpreter with options of its own is left alone
@@ -261,7 +280,7 @@ class ForwardedCommand:
         try:
             if number == _signal.SIGTSTP:  # it has no terminal whose SIGTSTP would stop it
                 _signal.pidfd_send_signal(self._child, _signal.SIGSTOP)
-                os.kill(os.getpid(), _signal.SIGSTOP)
+                self._stop()
                 _signal.pidfd_send_signal(self._child, _signal.SIGCONT)
             else:
                 _signal.pidfd_send_signal(self._child, number)
@@ -269,9 +288,36 @@ class ForwardedCommand:
         except ProcessLookupError:
             pass  # it has ended; what it said is on its way
 
+    def _stop(self) -> None:
+        """Stop until somebody continues this process.
+
+        The kernel discards SIGTSTP in a group that no shell waits for: SIGSTOP would stop it for
+        good there.
+        """
+        _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
+        os.kill(os.getpid(), _signal.SIGTSTP)
+        _signal.signal(_signal.SIGTSTP, self._forward)
+
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
             _signal.signal(number, handler)
+
+
+def resume(connection: int, child: int, liveness: int) -> None:
+    """Go on for a launcher, in its process: its worker has asked it to become a command.
+
+    Args:
+        connection, child: as of `ForwardedCommand`; liveness: the pipe's end that is kept open.
+    """
+    for descriptor in (connection, child, liveness):
+        os.set_inheritable(descriptor, False)
+    try:
+        status = ForwardedCommand(_socket.socket(fileno=connection), child).wait()
+    except Died:
+        sys.stderr.write(f"plumb: {'; '.join(KILLED)}\n")
+        sys.stderr.flush()
+        status = 1
+    os._exit(1 if status is None else status)
 
 
 def _become(spec_bytes: bytes) -> bytes:

@@ -29,7 +29,6 @@ number of commands that it has run.
 from __future__ import annotations
 
 import gc
-import io
 import marshal
 import os
 import pkgutil
@@ -37,14 +36,13 @@ import select
 import signal
 import socket
 import sys
-import time
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
 
 import plumb
-from plumb import cli
+from plumb import cli, root
 from plumb.kernel import agent_socket
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.libnftables import LIBRARY
@@ -54,6 +52,7 @@ from plumb.prefork.client import (
     BECOME,
     BEGUN,
     COLD,
+    LAUNCHER,
     MAX_DATAGRAM,
     STATUS,
     TIMEOUT,
@@ -61,6 +60,8 @@ from plumb.prefork.client import (
     Request,
     received,
 )
+from plumb.prefork.launchers import KnownLaunchers, begun
+from plumb.prefork.streams import apply_request, flush
 
 IDLE = 3600.0
 """Seconds without a command after which the server ends: it takes 40 MB."""
@@ -168,6 +169,7 @@ class PreforkServer:
     def __init__(self, listener: socket.socket, identity: str, files: Files) -> None:
         self.listener, self.identity, self.files = listener, identity, files
         self.reports, self.report_writer = os.pipe()
+        self.launchers = KnownLaunchers()
         self.served = 0
 
     def serve(self, ready: int) -> None:
@@ -281,7 +283,7 @@ class Worker(caller.Caller):
         try:
             request = self._receive()
             adopt.adopt(self._pid, request.blocked)
-            self._take_streams()
+            self._take_streams(request)
             status = self._carry_out(request)
             self._end_work()
         except (OSError, ValueError, adopt.CannotAdopt):
@@ -322,14 +324,17 @@ class Worker(caller.Caller):
         """
         self._client.settimeout(TIMEOUT)
         request = Request(received(self._client))
-        if request.identity != self._server.identity:
+        if request.identity == LAUNCHER:
+            self._server.launchers.complete(self._pid, request)
+        elif request.identity != self._server.identity:
             raise adopt.CannotAdopt
         if state_of(list(self._server.files)) != self._server.files:
             self._report(STALE)
             raise adopt.CannotAdopt
+        self._server.launchers.learn(self._pid, request)
         return request
 
-    def _take_streams(self) -> None:
+    def _take_streams(self, request: Request) -> None:
         """Take over the caller's streams, and end when the caller ends.
 
         Raises:
@@ -344,7 +349,11 @@ class Worker(caller.Caller):
             os.close(stream)
         adopt.end_with_parent(0)
         adopt.end_with(liveness)
-        socket.send_fds(self._client, [BEGUN], [os.pidfd_open(os.getpid())])
+        message = BEGUN
+        if request.identity == LAUNCHER:
+            status = 125 if cli.first_verb(request.argv[1:]) == "run" else 1
+            message = begun(sys.executable, root.IMPORT_PATH, status)
+        socket.send_fds(self._client, [message], [os.pidfd_open(os.getpid())])
 
     def _carry_out(self, request: Request) -> int:
         """Run the command, and return its exit status."""
@@ -363,38 +372,3 @@ class Worker(caller.Caller):
             traceback.print_exc()
             status = 1
         return flush(status)
-
-
-def apply_request(request: Request) -> None:
-    """Set what Python keeps of a process's caller: arguments, environment, streams."""
-    sys.argv[:] = request.argv
-    if request.environment != os.environ:
-        os.environ.clear()
-        os.environ.update(request.environment)
-        time.tzset()
-    sys.stdin, sys.stdout, sys.stderr = (
-        _stream(number, *request.streams[number]) for number in range(3)
-    )
-
-
-def _stream(
-    number: int, encoding: str, errors: str, by_line: str, at_once: str
-) -> io.TextIOWrapper:
-    """Open a standard stream as the interpreter does at its start."""
-    raw = io.FileIO(number, "w" if number else "r", closefd=False)
-    buffer = (
-        io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw) if at_once == "0" else raw
-    )
-    return io.TextIOWrapper(
-        buffer, encoding, errors, "\n", line_buffering=by_line == "1", write_through=at_once == "1"
-    )
-
-
-def flush(status: int) -> int:
-    """Flush the output; the exit status is 120 if not all could be written, as sys.exit has it."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            status = 120
-    return status

@@ -27,7 +27,7 @@ ROWS = {
         "import plumb",
         "from plumb import Host",
     },
-    "a command line, with an agent": set(cli.LINES),
+    "a command line, with an agent": {*cli.LINES, cli.BARE},
     "in bulk, per endpoint": {"10 endpoints", "50 endpoints"},
     "of which the floor, per endpoint": {"10 endpoints", "50 endpoints"},
     "one more, by the library": {"connect", "disconnect", "ip link add, into that bridge"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from plumb.kernel import agent_socket
 from plumb.kernel.process import shim, start_time
@@ -56,10 +59,30 @@ def publish(lab: Lab) -> None:
 
 
 def warm_up(lab: Lab, **asked: Any) -> int:
-    """Have a warm process, by a command and a while; its pid."""
-    start(lab, "version", **asked).communicate()
-    until(lambda: quiet(lab), "there is a warm process with a spare")
+    """Have a warm process, by a command and a while; its pid.
+
+    A launcher is known to it from the second command on.
+    """
+    for _ in range(1 + bool(lab.launcher)):
+        start(lab, "version", **asked).communicate()
+        until(lambda: quiet(lab), "there is a warm process with a spare")
     return warm_of(lab)
+
+
+def install_launcher(folder: Path) -> str:
+    """The compiled `plumb` command, in a folder with what pip writes beside it.
+
+    Skips the test where there is no compiler.
+    """
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    source = REPOSITORY / "plumb/prefork/launcher.c"
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["cc", *warnings, "-O1", "-o", folder / "plumb", source], check=True)
+    call = "import sys; from plumb.__main__ import main; sys.exit(main())"
+    (folder / "plumb-python").write_text(f"#!{sys.executable}\n{call}\n")
+    (folder / "plumb-python").chmod(0o755)
+    return str(folder / "plumb")
 
 
 def quiet(lab: Lab) -> bool:
@@ -80,17 +103,18 @@ def start(
     *argv: str,
     env: dict[str, str] | None = None,
     prefix: tuple[str, ...] = (),
-    program: tuple[str, ...] = ("-m", "plumb"),
+    program: tuple[str, ...] = (),
     **asked: Any,
 ) -> subprocess.Popen[str]:
     """Start a command line.
 
     Args:
         prefix: words before the interpreter, as `timeout 2`.
-        program: what the interpreter runs.
+        program: words of the interpreter's, instead of what the lab's command line is.
     """
+    words = (sys.executable, *program) if program else lab.words
     return subprocess.Popen(
-        [*prefix, sys.executable, *program, *argv],
+        [*prefix, *words, *argv],
         text=True,
         **{
             "cwd": "/",
@@ -153,12 +177,16 @@ def at_the_root(lab: Lab) -> list[int]:
 
 
 @contextmanager
-def waiting(lab: Lab, *argv: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A command that waits for its turn, warm: its process, and the one that works for it."""
+def waiting(lab: Lab, *argv: str, **asked: Any) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A command that waits for its turn, warm: its process, and the one that works for it.
+
+    Args:
+        asked: as of `start`.
+    """
     turn = os.open(lab.root, os.O_RDONLY)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        ran = start(lab, *argv)
+        ran = start(lab, *argv, **asked)
         until(lambda: at_the_root(lab), "it waits")
         yield ran, at_the_root(lab)[0]
     finally:

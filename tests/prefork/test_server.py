@@ -10,7 +10,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tests.prefork.prefork_lab import (
     agent,
     counted,
     environment,
+    install_launcher,
     publish,
     said,
     start,
@@ -36,13 +36,16 @@ from tests.waiting import until
 COLD = {"PLUMB_WARM": "0"}
 
 
-@pytest.fixture(scope="module")
-def shop() -> Iterator[Lab]:
+@pytest.fixture(scope="module", params=["python", "launcher"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab with a container `base` on a network `home`, and a warm process.
 
-    A test takes back what it changes.
+    Commands come from the client in Python, and from the one in C. A test takes back what it
+    changes.
     """
     with labs.lab() as made:
+        if request.param == "launcher":
+            made.launcher = install_launcher(tmp_path_factory.mktemp("bin"))
         publish(made)
         warm_up(made)
         yield made
@@ -97,6 +100,7 @@ def timeless(ended: tuple[int, str, str]) -> tuple[int, str, str]:
         (["exec", "base", "nosuchcommand"], 127),
         (["exec", "base", "/etc/passwd"], 126),
         (["exec", "-e", "A=b", "base", "sh", "-c", "test $A = b"], 0),
+        (["exec", "-w", "/nosuch", "base", "true"], 1),
     ],
     ids=str,
 )
@@ -264,9 +268,7 @@ def test_a_caller_in_another_mount_namespace_is_served_there(shop: Lab, tmp_path
             "-c",
             line,
             "sh",
-            "python",
-            "-m",
-            "plumb",
+            *shop.words,
             "--config",
             "x.json",
             "network",
@@ -296,7 +298,7 @@ def test_who_cannot_be_imitated_goes_on_by_itself(shop: Lab, words: list[str]) -
     The command works, only not warm.
     """
     with counted(shop, 0):
-        ran = run(shop, *words, "python", "-m", "plumb", "ps", "-q")
+        ran = run(shop, *words, *shop.words, "ps", "-q")
     assert (ran.returncode, len(ran.stdout), ran.stderr) == (0, 13, "")
 
 
@@ -329,7 +331,7 @@ def test_in_the_background_nothing_is_asked(shop: Lab, argv: list[str]) -> None:
             "bash",
         ]
         ran = subprocess.Popen(
-            [*shell, sys.executable, "-m", "plumb", *argv],
+            [*shell, *shop.words, *argv],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -134,6 +134,18 @@ def _limit(pid: int) -> None:
         current.write(file.read())
 
 
+def initial_environment(pid: int) -> list[bytes]:
+    """Read the environment that a process was started with (proc_pid_environ(5)).
+
+    The interpreter may have changed its own since: in the C locale it sets LC_CTYPE (PEP 538).
+
+    Raises:
+        OSError: the process has ended.
+    """
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read().split(b"\0")
+
+
 def end_with_parent(parent: int) -> None:
     """Make the kernel kill this process when its parent ends; parent 0: no longer."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL if parent else 0, 0, 0, 0)
