@@ -7,7 +7,7 @@ command's own for one that ran, 1 else.
     common     opens the host; --dry-run, --show-commands, --format
     container  run, create, start, stop, restart, rm
     foreground_run  what a `run` in the foreground does
-    network    network create, ls, inspect, ports, rm, connect, disconnect, prune
+    network    network create, ls, inspect, ports, rm, connect, disconnect, prune, export, import
     logs       logs
     lifecycle  exec, update, kill, rename, wait, top, container prune, and options of run and create
     listings   ps, inspect, port

@@ -1,4 +1,4 @@
-"""plumb network create|ls|inspect|ports|rm|connect|disconnect|prune."""
+"""plumb network create|ls|inspect|ports|rm|connect|disconnect|prune|export|import."""
 
 from __future__ import annotations
 
@@ -20,9 +20,24 @@ from plumb.model.net import attachment as attachments
 
 
 class NetworkGroup(common.VerbGroup):
-    """Verbs of networks, with Docker's other names."""
+    """Verbs of networks, with Docker's other names.
+
+    Those that write and read compose files are imported when they are used.
+    """
 
     aliases: ClassVar = {"list": "ls", "remove": "rm"}
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names of the verbs."""
+        return sorted([*super().list_commands(context), "export", "import"])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a verb's command; None for an unknown verb."""
+        if name in ("export", "import"):
+            from plumb.cli.compose import transfer
+
+            return transfer.export if name == "export" else transfer.import_
+        return super().get_command(context, name)
 
 
 @click.group("network", cls=NetworkGroup)

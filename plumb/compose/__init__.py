@@ -12,4 +12,6 @@ labels       Docker's labels of a project's networks and containers
 options      a project's values as keywords of the library's verbs
 changes      what is to change, as a pure function of the project and of what there is
 carry_out    up and down on a host
+yaml_text    YAML that all readers take alike
+transfer     network export and import
 """

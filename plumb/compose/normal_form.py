@@ -19,6 +19,8 @@ from plumb.model.ports import PortBinding
 Document = dict[str, Any]
 NOT_IN_HASH = ("depends_on", "scale", "profiles")
 """Keys that change nothing of a container that is there."""
+OWN = ("publish_all", "read_only_host", "isolate", "auto_remove")
+"""Flags of `run` that the specification has no key for, in a service's x-plumb."""
 
 
 def project(of: Project) -> Document:
@@ -32,17 +34,42 @@ def project(of: Project) -> Document:
 
 
 def text(document: Document, form: str) -> str:
-    """Print a document.
+    """Print a document; read again, it is the same.
+
+    Args:
+        form: "yaml" or "json".
+    """
+    return printed(escaped(document), form)
+
+
+def printed(document: Document, form: str) -> str:
+    """Print a document whose dollar signs are those of variables, or doubled.
 
     Args:
         form: "yaml" or "json".
     """
     if form == "json":
         return json.dumps(document, indent=2) + "\n"
-    import yaml  # lazy: hashes need none
+    from plumb.compose import yaml_text  # lazy: hashes need no PyYAML
 
-    dumped: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    return dumped
+    return yaml_text.dumped(document)
+
+
+def escaped(document: Document) -> Document:
+    """Double the dollar signs of all values: a single one is a variable's."""
+    return {key: _escaped(value) for key, value in document.items()}
+
+
+def _escaped(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("$", "$$")
+        case dict():
+            return escaped(value)
+        case list():
+            return [_escaped(each) for each in value]
+        case _:
+            return value
 
 
 def network(of: ComposeNetwork) -> Document:
@@ -103,7 +130,13 @@ def service(of: ComposeService) -> Document:
         mac_address=of.mac_address,
         logging=_given(driver=of.log_driver, options=dict(_option(each) for each in of.log_opt)),
         profiles=list(of.profiles),
+        **{"x-plumb": _own(of)},
     )
+
+
+def _own(of: ComposeService) -> Document:
+    """Return a service's x-plumb: flags of `run` that the specification has no key for."""
+    return _given(**{key: getattr(of, key) for key in OWN})
 
 
 def hash_of(document: Mapping[str, Any]) -> str:

@@ -38,9 +38,9 @@ def container(
         number: the container's, from 1.
         networks: ids of the networks by their keys.
     """
-    links = _links(project, service)
+    linked = links(project, service)
     plain: ContainerOptions = {
-        "network": _networks(project, service, number, networks, links),
+        "network": _networks(project, service, number, networks, linked),
         "command": service.command,
         "ports": service.ports,
         "exposed": service.expose,
@@ -51,7 +51,7 @@ def container(
         "hostname": service.hostname,
         "domainname": service.domainname,
         "mac": service.mac_address,
-        "links": links if service.network_mode == "bridge" else (),
+        "links": linked if service.network_mode == "bridge" else (),
         "environment": service.environment,
         "sysctls": service.sysctls,
         "cap_add": service.cap_add,
@@ -66,6 +66,10 @@ def container(
         "stop_timeout": service.stop_timeout,
         "log_driver": service.log_driver,
         "log_opt": service.log_opt,
+        "publish_all": service.publish_all,
+        "read_only_host": service.read_only_host,
+        "isolate": service.isolate,
+        "auto_remove": service.auto_remove,
     }
     return {**plain, **_health(service.healthcheck)}
 
@@ -123,7 +127,7 @@ def _attachment(
     return replace(joined.wish, network=network, aliases=tuple(aliases), links=links)
 
 
-def _links(project: Project, service: ComposeService) -> Pairs:
+def links(project: Project, service: ComposeService) -> Pairs:
     """Containers that are linked to, under the names that Compose gives them."""
     found: dict[tuple[str, str], None] = {}
     for name, alias in service.links:

@@ -115,6 +115,7 @@ class ComposeService:
         links: name and alias of services; external_links: of containers.
         environment: NAME=value words, those of env_file first.
         healthcheck: its health check; place: its line.
+        publish_all, read_only_host, isolate, auto_remove: those of x-plumb.
         The others are as in the file, parsed.
     """
 
@@ -153,6 +154,10 @@ class ComposeService:
     log_driver: str = ""
     log_opt: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    publish_all: bool = False
+    read_only_host: bool = False
+    isolate: bool = False
+    auto_remove: bool = False
     place: Place = field(default=Place("", 0))
 
     @property

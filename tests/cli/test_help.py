@@ -33,9 +33,12 @@ ELSEWHERE = (
     "compose",
     "up",
     "down",
+    "network import",
 )
 TRAFFIC = ("probe", "matrix", "trace", "attach")
-STORY = [verb for verb in ENTRIES if verb and verb.split()[0] not in (*ELSEWHERE, *TRAFFIC)]
+STORY = [
+    verb for verb in ENTRIES if verb and {verb, verb.split()[0]}.isdisjoint((*ELSEWHERE, *TRAFFIC))
+]
 """Verbs about one host, in the order of the story that their examples tell."""
 
 

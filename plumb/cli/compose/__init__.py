@@ -6,4 +6,5 @@ changes   up, down
 listings  ps, ls, config
 check     check
 trial     trial of those promises, with traffic
+transfer  network export, network import
 """

@@ -67,6 +67,10 @@ ENTRIES: Mapping[str, Entry] = {
             "plumb network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' shop",
         ),
     ),
+    "network export": Entry(
+        "docs/export.md",
+        ("plumb network export --no-containers", "plumb network export --addresses shop"),
+    ),
     "network ports": Entry(
         "docs/ports.md", ("plumb network ports", "plumb network ports --json shop")
     ),
@@ -149,6 +153,10 @@ ENTRIES: Mapping[str, Entry] = {
     ),
     "rm": Entry("docs/commands.md", ("plumb rm -f web", "plumb rm -f db job")),
     "network rm": Entry("docs/bridge.md", ("plumb network rm shop", "plumb network rm -f old")),
+    "network import": Entry(
+        "docs/export.md",
+        ("plumb network import networks.yaml", "plumb network import --diff networks.yaml"),
+    ),
     "network prune": Entry(
         "docs/bridge.md", ("plumb network prune -f --filter until=24h", "plumb network prune -f")
     ),

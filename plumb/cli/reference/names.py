@@ -56,7 +56,7 @@ OF_VERB: dict[str, dict[str, Source]] = {
     "container inspect": {"names": containers},
     "stats": {"names": containers},
     **{verb: {"source": running, "to": running} for verb in ("probe", "trace")},
-    **{f"network {verb}": {"names": networks} for verb in ("inspect", "ports", "rm")},
+    **{f"network {verb}": {"names": networks} for verb in ("inspect", "ports", "rm", "export")},
 }
 """Sources of one verb's arguments, in place of those."""
 FLAGS: dict[str, Source] = {"--network": networks, "--link": containers}

@@ -8,7 +8,7 @@ here; a key that stands twice is an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -107,7 +107,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 PREFIX = "tag:yaml.org,2002:"
-for _tag, _pattern, _first in (
+RESOLVERS: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("merge", "<<", "<"),
     ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -117,7 +117,9 @@ for _tag, _pattern, _first in (
         r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[1-9][0-9]*[eE][-+]?[0-9]+",
         "-+.0123456789",
     ),
-):
+)
+"""Scalars that are not text: kind, pattern, and the characters that one begins with."""
+for _tag, _pattern, _first in RESOLVERS:
     _Loader.add_implicit_resolver(PREFIX + _tag, re.compile(f"^(?:{_pattern})$"), list(_first))
 
 

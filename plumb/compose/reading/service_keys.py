@@ -6,6 +6,7 @@ import math
 import shlex
 from typing import Any
 
+from plumb.compose import normal_form
 from plumb.compose.project import Condition, Dependency, Joined
 from plumb.compose.reading import environment, no_effect
 from plumb.compose.reading.document import Node
@@ -228,6 +229,11 @@ def _logging(node: Node) -> dict[str, Any]:
     return {"log_driver": found.get("driver", ""), "log_opt": options}
 
 
+def _own(node: Node) -> dict[str, Any]:
+    """x-plumb: flags of `run` that the specification has no key for."""
+    return read(node, dict.fromkeys(normal_form.OWN, flag), {}, [])
+
+
 def _links(node: Node) -> Pairs:
     """NAME[:ALIAS]; without an alias the name itself."""
     return tuple(placed(each, own.link) for each in node.items)
@@ -289,4 +295,5 @@ SERVICE: dict[str, Reader] = {
     "stop_grace_period": _grace,
     "mac_address": parsed(parse.mac),
     "profiles": texts,
+    "x-plumb": _own,
 }

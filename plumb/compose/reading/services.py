@@ -59,7 +59,7 @@ def service(name: str, node: Node, around: Surroundings, remarks: Remarks) -> Co
         restart=found.pop("restart", "") or deployed.get("restart_policy", "no"),
         place=node.place,
     )
-    made = replace(made, **{**found.pop("logging", {}), **found})
+    made = replace(made, **{**found.pop("logging", {}), **found.pop("x-plumb", {}), **found})
     _remark_on_image(node, made, remarks)
     return _checked(node, _on_default(made))
 

@@ -1,0 +1,118 @@
+"""`network export` and `network import` on real kernels, by the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import REPOSITORY, labs
+from tests.compose.random_hosts import Maker
+from tests.host.trial_hosts import end_all
+from tests.labs import Lab, sh
+
+
+@contextmanager
+def machine() -> Iterator[Lab]:
+    """A host with two links, which macvlan networks may stand on; reset in the end."""
+    with labs.lab() as made:
+        sh("ip link add up0 type veth peer up1 && ip link set up0 up && ip link set up1 up")
+        try:
+            yield made
+            made.plumb("reset", "--force")
+        finally:
+            end_all(made)
+
+
+def state(lab: Lab) -> dict[str, str]:
+    """What the kernel and the containers' files have, with names for ids."""
+    found = {}
+    with lab.host() as host:
+        rules = sh("iptables-save | grep -v '^[#:]'")
+        for net in host.networks():
+            rules = rules.replace(net.link or "none", f"<{net.name}>")
+        found["rules"] = rules
+        for box in host.containers():
+            own = lab.inside(host, box, "ip -4 -o address | awk '{print $2, $4}'; ip route")
+            dns = lab.plumb("exec", box.name, "cat", "/etc/resolv.conf").stdout
+            found[box.name] = own + dns
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.needs("macvlan")
+@pytest.mark.parametrize("seed", range(3))
+def test_another_host_becomes_the_same(tmp_path: Path, seed: int) -> None:
+    """Addresses, routes, rules and name servers; a second import has nothing to change."""
+    file = str(tmp_path / "networks.yaml")
+    with machine() as one:
+        with one.host() as host:
+            Maker(seed, ("up0", "up1")).make(host)
+        one.plumb("network", "export", "--addresses", "-o", file)
+        before = state(one)
+    assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
+    with machine() as other:
+        other.plumb("network", "import", file)
+        assert state(other) == before
+        other.plumb("check")
+        again = other.plumb("network", "import", file).stdout.splitlines()
+        assert again[-1] == "nothing to change"
+        other.plumb("network", "import", "--diff", file)
+
+
+def test_a_pipe_is_a_file_too(emptied: Lab, tmp_path: Path) -> None:
+    """`plumb network export | ssh HOST plumb network import -`."""
+    emptied.plumb("network", "create", "shop")
+    emptied.plumb("create", "--name", "web", "--network", "shop")
+    text = emptied.plumb("network", "export", "--json").stdout
+    assert json.loads(text)["networks"] == {"shop": {"name": "shop"}}
+    emptied.plumb("rm", "web")
+    emptied.plumb("network", "rm", "shop")
+    (tmp_path / "file").write_text(text)
+    plumb = f"PLUMB_ROOT={emptied.root} PYTHONPATH={REPOSITORY} {sys.executable} -m plumb"
+    made = sh(f"cat {tmp_path}/file | {plumb} network import --no-start -")
+    assert made == "Network shop  Created\nContainer web  Created\n"
+
+
+def test_what_differs_is_listed(emptied: Lab, tmp_path: Path) -> None:
+    """By --diff, with exit status 1; as JSON too."""
+    path = tmp_path / "networks.yaml"
+    path.write_text("networks: {shop: {name: shop, internal: true}, new: {name: new}}\n")
+    emptied.plumb("network", "create", "shop")
+    told = emptied.plumb("network", "import", "--diff", str(path), status=1).stdout
+    assert told.splitlines() == [
+        "Network shop  Differs",
+        "        internal: nothing here, true in the file",
+        "Network new  Missing",
+    ]
+    rows = emptied.plumb("network", "import", "--diff", "--json", str(path), status=1).stdout
+    assert [json.loads(row)["Differences"] for row in rows.splitlines()] == [
+        [{"Key": "internal", "Here": None, "File": True}],
+        [],
+    ]
+    refused = emptied.plumb("network", "import", str(path), status=1).stderr
+    assert "nothing is changed" in refused
+    assert "--replace makes them anew" in refused
+
+
+def test_named_networks_come_with_their_containers(emptied: Lab) -> None:
+    """Other networks of those are external."""
+    emptied.plumb("network", "create", "shop")
+    emptied.plumb("network", "create", "back")
+    emptied.plumb("create", "--name", "web", "--network", "shop", "--network", "back")
+    emptied.plumb("create", "--name", "db", "--network", "back")
+    made = json.loads(emptied.plumb("network", "export", "--json", "shop").stdout)
+    assert list(made["services"]) == ["web"]
+    assert made["networks"] == {
+        "shop": {"name": "shop"},
+        "back": {"name": "back", "external": True},
+    }
+    bare = json.loads(emptied.plumb("network", "export", "--no-containers", "--json").stdout)
+    assert list(bare) == ["networks"]
+    assert "is on every host" in emptied.plumb("network", "export", "bridge", status=1).stderr
