@@ -11,6 +11,8 @@ TOOLS   := dnsperf etcd-server iproute2 iptables iputils-ping nftables procps py
 TRIED   := curl haproxy ipvsadm nginx-light openssl
 # A real Docker Engine beside plumb, and what its image is made of: without them its tests are skipped, and say so.
 ENGINE  := busybox-static docker.io
+# Podman, and CNI's plugins: the same for these.
+PODMAN  := aardvark-dns busybox-static conmon containernetworking-plugins netavark podman runc
 # Shows the pages of draw and trace to their tests, which are skipped without it.
 BROWSER := chromium
 ROOT    := $(filter 0,$(shell id -u))
@@ -103,11 +105,17 @@ $(BIN)/.dev: $(BIN)/.plumb
 	 ln -s /dev/null /etc/systemd/system/$$unit.service; } 2>/dev/null; done; \
 	 command -v dockerd >/dev/null || for kind in service socket; do \
 	 ln -s /dev/null /etc/systemd/system/docker.$$kind; done 2>/dev/null; \
+	 command -v podman >/dev/null || for unit in podman.service podman.socket podman-auto-update.service \
+	 podman-auto-update.timer podman-restart.service; do \
+	 ln -s /dev/null /etc/systemd/system/$$unit; done 2>/dev/null; \
 	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	 apt-get install -y -qq --no-install-recommends $(TRIED); fi
 	@command -v dockerd >/dev/null && command -v busybox >/dev/null || { apt-get update -qq && \
 	 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(ENGINE); } || \
 	 echo 'there is no dockerd: its tests are skipped'
+	@command -v podman >/dev/null && test -x /usr/lib/cni/bridge || { apt-get update -qq && \
+	 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PODMAN); } || \
+	 echo 'there is no podman: its tests are skipped'
 	@command -v chromium >/dev/null || { apt-get update -qq && \
 	 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER); } || \
 	 echo 'there is no chromium: its tests are skipped'

@@ -8,7 +8,9 @@ docker        documents of Docker's Engine API as containers and networks
 docker_api    asks Docker's Engine API
 names         names by which commands take them
 docker_files  reads Docker's containers from files and processes, where dockerd does not answer
+podman        documents of Podman's as those of Docker's Engine API
 podman_files  reads root's Podman from conmon's command lines, where its service does not answer
+netavark      reads Podman's published ports from netavark's rules
 cni           reads the results of CNI's plugins: Kubernetes' pods, nerdctl's containers
 namespaces    finds network namespaces that nobody has told of
 others        adds what files and processes tell to what engines have answered

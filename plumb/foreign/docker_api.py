@@ -2,7 +2,8 @@
 
 The list of containers lacks their processes, DNS settings and aliases, so plumb asks for each
 container's own document, too. Each is asked for at its path without a version, which the daemon
-takes for its newest.
+takes for its newest. Podman serves the same API, but for its networks, and fills it in otherwise
+(`foreign.podman`).
 """
 
 from __future__ import annotations
@@ -11,16 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from plumb.errors import NotFound
-from plumb.foreign import docker, fields
+from plumb.foreign import docker, fields, podman
 from plumb.foreign.docker import Described
 from plumb.foreign.values import Engine, ForeignContainer, ForeignHost, ForeignNetwork, Source
 from plumb.kernel.foreign import processes, unix_http
 from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.net.targets import Member
 from plumb.model.observations import HOST, Netns
-
-BRIDGES = "/libpod/networks/json"
-"""Podman's own list of networks."""
 
 
 def read(path: str, engine: Engine, deadline: float) -> ForeignHost:
@@ -33,29 +31,19 @@ def read(path: str, engine: Engine, deadline: float) -> ForeignHost:
     Raises:
         Broken: the engine does not answer, or not in time.
     """
-    version = fields.text(unix_http.get(path, "/version", deadline), "Version")
-    source = Source(engine, path, version=version)
-    networks = _listed(unix_http.get(path, "/networks", deadline))
+    version = unix_http.get(path, "/version", deadline)
+    source = Source(engine, path, version=fields.text(version, "Version"))
     if engine is Engine.PODMAN:
-        networks = _with_bridges(networks, _listed(unix_http.get(path, BRIDGES, deadline)))
+        return _of_podman(path, podman.networks_path(version), source, deadline)
+    networks = _listed(unix_http.get(path, "/networks", deadline))
     return of_documents(networks, list(_documents(path, deadline)), source)
 
 
-def _with_bridges(networks: list[Any], of_podman: list[Any]) -> list[Any]:
-    """Add the names of Podman's bridges, which its own document of a network has only."""
-    bridges = {
-        fields.text(each, "id"): fields.text(each, "network_interface") for each in of_podman
-    }
-    return [
-        {
-            **fields.mapping(each),
-            "Options": {
-                docker.BRIDGE_NAME: bridges.get(fields.text(each, "Id"), ""),
-                **fields.mapping(each, "Options"),
-            },
-        }
-        for each in networks
-    ]
+def _of_podman(path: str, networks: str, source: Source, deadline: float) -> ForeignHost:
+    nets = [podman.network(each) for each in _listed(unix_http.get(path, networks, deadline))]
+    ids = {each["Name"]: each["Id"] for each in nets}
+    boxes = [podman.container(each, ids) for each in _documents(path, deadline)]
+    return of_documents(nets, boxes, source)
 
 
 def _documents(path: str, deadline: float) -> Iterator[Any]:

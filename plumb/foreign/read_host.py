@@ -30,9 +30,10 @@ def read(seconds: float | None = None) -> ForeignHost:
     """
     given = SECONDS if seconds is None else seconds
     begun = time.monotonic()
-    share = 0.5 if os.path.exists(PODMAN_SOCKET) else 1.0  # a hung dockerd leaves time for Podman
+    podman = podman_socket()
+    share = 0.5 if os.path.exists(podman) else 1.0  # a hung dockerd leaves time for Podman
     answered = _api(docker_socket(), Engine.DOCKER, begun + given * share)
-    return others.beside_daemons(answered + _api(PODMAN_SOCKET, Engine.PODMAN, begun + given))
+    return others.beside_daemons(answered + _api(podman, Engine.PODMAN, begun + given))
 
 
 def read_all(seconds: float | None = None, known: Collection[str] = ()) -> ForeignHost:
@@ -46,8 +47,18 @@ def read_all(seconds: float | None = None, known: Collection[str] = ()) -> Forei
 
 def docker_socket() -> str:
     """Return the path of Docker's socket: DOCKER_HOST's, if that is one."""
-    kind, _, path = os.environ.get("DOCKER_HOST", "").partition("://")
-    return path if kind == "unix" and path else DOCKER_SOCKET
+    return _named("DOCKER_HOST") or DOCKER_SOCKET
+
+
+def podman_socket() -> str:
+    """Return the path of the socket of Podman's API: CONTAINER_HOST's, if that is one."""
+    return _named("CONTAINER_HOST") or PODMAN_SOCKET
+
+
+def _named(variable: str) -> str:
+    """Path of the Unix socket that a variable of the environment names; empty without one."""
+    kind, _, path = os.environ.get(variable, "").partition("://")
+    return path if kind == "unix" else ""
 
 
 def _api(path: str, engine: Engine, deadline: float) -> ForeignHost:

@@ -218,7 +218,7 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
             try:
                 until(lambda: _answers(engine), seconds=DEADLINE)
                 engine.ask(
-                    "POST", f"/images/create?fromSrc=-&repo={IMAGE}", _image(), "application/x-tar"
+                    "POST", f"/images/create?fromSrc=-&repo={IMAGE}", image(), "application/x-tar"
                 )
                 yield engine
             finally:
@@ -295,7 +295,7 @@ def _end_containers(folder: Path) -> None:
                 os.kill(each.pid, signal.SIGKILL)
 
 
-def _image() -> bytes:
+def image() -> bytes:
     """A root file system: busybox, statically linked, under some of its names."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:

@@ -104,9 +104,7 @@ def two_engines(endpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tar
     """Docker and Podman, each with a web."""
     path = endpoint.parent / "podman.sock"
     monkeypatch.setattr(read_host, "PODMAN_SOCKET", str(path))
-    nets = api.recorded("docker-main")["/networks"]
-    bridges = [{"id": net["Id"], "network_interface": "podman1"} for net in nets]
-    podman = api.recorded("docker-main", {"web": 1}) | {"/libpod/networks/json": bridges}
+    podman = api.recorded("podman-4.3", {"web": 1})
     with (
         api.served(endpoint, api.recorded("docker-20.10")),
         api.served(path, podman),
@@ -125,14 +123,14 @@ def test_a_name_that_two_engines_share_is_qualified(two_engines: TargetResolver)
 
 
 def test_podman_s_bridges_have_its_names_for_them(two_engines: TargetResolver) -> None:
-    """The default network's alone has an option."""
+    """And its default network that by which its own commands have it."""
     nets = {
         each.network.name: each.network.link
         for each in two_engines.foreign.networks
         if each.source.engine is Engine.PODMAN
     }
 
-    assert (nets["bridge"], nets["n1"]) == ("docker0", "podman1")
+    assert (nets["podman"], nets["n1"]) == ("podman0", "podman1")
 
 
 def test_a_network_of_a_driver_that_plumb_does_not_have_has_no_link(endpoint: Path) -> None:
@@ -164,8 +162,7 @@ def test_a_docker_that_does_not_answer_leaves_time_for_podman(
     """The half of it."""
     path = endpoint.parent / "podman.sock"
     monkeypatch.setattr(read_host, "PODMAN_SOCKET", str(path))
-    answers = api.recorded("docker-main") | {"/libpod/networks/json": []}
-    with socket.socket(socket.AF_UNIX) as silent, api.served(path, answers):
+    with socket.socket(socket.AF_UNIX) as silent, api.served(path, api.recorded("podman-4.3")):
         silent.bind(str(endpoint))
         silent.listen()
         found = read_host.read(seconds=8)
