@@ -86,6 +86,8 @@ class Watch:
         asked = f"watch {self._prefix}"
         stream = self._stream = self._etcd.stream(asked)
         try:
+            if self._closed:  # while it connected, when there was no stream to end
+                return
             for line in _lines(stream, self._request()):
                 result = checked(line, asked).get("result", {})
                 if result.get("canceled"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from itertools import chain
 
 import pytest
@@ -159,6 +160,21 @@ def test_a_compaction_while_the_stream_is_away_is_no_gap(own: Members) -> None:
             etcd.compact(etcd.put(B, "2"))
             hidden.rename(member.folder / "etcd:0")
             until(lambda: mirror.keys == {B: "2"})
+
+
+def test_one_that_is_closed_while_it_connects_ends(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, connect = Watch(etcd, PREFIX), etcd.stream
+
+    def closed_meanwhile(asked: str) -> HTTPConnection:
+        watch.close()
+        return connect(asked)
+
+    monkeypatch.setattr(etcd, "stream", closed_meanwhile)
+    mirror = Mirror(watch)
+    mirror.thread.join(60)
+    assert not mirror.thread.is_alive()
 
 
 @pytest.mark.parametrize("count", [5])
