@@ -68,8 +68,13 @@ def network() -> None:
 @click.option("--attachable", is_flag=True, help="Of no effect on one host, as in Docker.")
 @click.option("--ingress", is_flag=True, help="The network for ports that every node publishes.")
 @click.option(
-    "--scope", default="", metavar="local|swarm", help="That of the driver: swarm for overlay."
+    "--scope",
+    default="",
+    metavar="local|swarm",
+    help="swarm: of all nodes; where the driver spans no hosts, each builds its own.",
 )
+@click.option("--config-only", is_flag=True, help="A configuration that other networks take over.")
+@click.option("--config-from", default="", metavar="NETWORK", help="Take over a configuration.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Driver options.")
 @click.option("--label", multiple=True, metavar="KEY=VALUE", callback=common.checked(opt.label))
 @common.changing
@@ -87,16 +92,14 @@ def create(
     attachable: bool,
     ingress: bool,
     scope: str,
+    config_only: bool,
+    config_from: str,
     options: tuple[str, ...],
     label: tuple[str, ...],
     dry_run: bool,
     show_commands: bool,
 ) -> None:
     """Create a network."""
-    if scope and scope != (own := "swarm" if driver == "overlay" else "local"):
-        raise Invalid(
-            f"networks of driver {driver} have no scope '{scope}'", f"theirs is --scope {own}"
-        )
     with common.opened(dry_run, show_commands) as host:
         net = host.create_network(
             name,
@@ -108,6 +111,9 @@ def create(
             internal=internal,
             attachable=attachable,
             ingress=ingress,
+            scope=scope,
+            config_only=config_only,
+            config_from=config_from,
             ipv4=ipv4,
             ipv6=ipv6,
             options=dict(opt.pairs(options, "option")),
@@ -180,7 +186,7 @@ def _filters(host: Reader, net: Network) -> dict[str, Callable[[str], bool]]:
         "id": expression(net.id),
         "label": label_test(net.labels),
         "name": expression(net.name),
-        "scope": lambda value: value == ("swarm" if net.multi_host else "local"),
+        "scope": lambda value: value == ("swarm" if net.of_cluster else "local"),
         "type": lambda value: _type(value, net),
     }
 

@@ -89,7 +89,12 @@ def subnets(op: Operation, net: Network, on_link: Sequence[IPNetwork]) -> Networ
         Conflict: a subnet overlaps another network's.
         Exhausted: no subnet or address is free.
     """
-    theirs = [pool for other in op.all(Network) for pool in other.pools if other.id != net.id]
+    theirs = [
+        pool
+        for other in op.all(Network)
+        for pool in other.pools
+        if other.id != net.id and not other.config_only
+    ]
     for pool in net.pools:
         if any(_clash(pool, other) for other in theirs):
             raise Conflict(

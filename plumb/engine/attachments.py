@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from plumb.drivers import driver_of
 from plumb.engine import allocate, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
-from plumb.engine.cluster import attach
+from plumb.engine.cluster import attach, configurations
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound
 from plumb.frozen import replace
@@ -18,6 +18,8 @@ def join(op: Operation, net: Network, box: Sandbox, wish: Attachment, used: set[
     """Put a running container on a network; used: names that its other interfaces have."""
     if net.multi_host:
         return attach.endpoint(op, net, box, wish, used)
+    configurations.check_join(net, task=box.task is not None)
+    net = configurations.part(op, net)
     driver_of(net).check_join(net, allocate.OperationHost(op))
     end = allocate.endpoint(op, net, box, wish, used)
     op.put(end)
@@ -36,6 +38,8 @@ def connect(op: Operation, network: str, container: str, wish: Attachment) -> Sa
     net = networks.known(op, network)
     box = op.the_sandbox(container)
     _check_joins(net, box)
+    if box.status is Status.RUNNING:
+        net = configurations.part(op, net)
     wish = replace(
         wish, network=net.id if not net.default else DEFAULT_NETWORK, aliases=wish.aliases or ()
     )
@@ -89,7 +93,7 @@ def check_endpoint(net: Network, wish: Attachment) -> Network:
     wrong += [
         f"no configured subnet contains IP address {ip}"
         for ip in (wish.ip, wish.ip6)
-        if ip and net.pool_of(ip) is None
+        if ip and net.pool_of(ip) is None and (net.pools or not net.swarm)
     ]
     if wrong:
         raise unfit(wrong)

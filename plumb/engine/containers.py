@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from plumb.engine import allocate, attachments, container_links, networks, port_publishing
 from plumb.engine.allocate import resolving
-from plumb.engine.cluster import attach
+from plumb.engine.cluster import attach, configurations
 from plumb.engine.cluster.attach import Given
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, beginning
@@ -261,7 +261,7 @@ def start(
             used.add(attach.given(op, box, wish, place, used - {wish.ifname}).ifname)
             continue
         with beginning(NETWORKING):
-            net = networks.known(op, wish.network)
+            net = configurations.part(op, networks.known(op, wish.network))
         with beginning(f"invalid config for network {net.name}: "):
             attachments.check_endpoint(net, wish)
         with beginning(NETWORKING):

@@ -10,6 +10,7 @@ from plumb.drivers import DRIVERS, OTHER_NAMES, driver_of
 from plumb.drivers.driver import Driver
 from plumb.drivers.options import ENABLE4, ENABLE6, INTERNAL
 from plumb.engine import allocate, port_publishing
+from plumb.engine.cluster import configurations
 from plumb.engine.cluster.access import ADVICE, NOT_A_MANAGER
 from plumb.engine.desired_state import (
     HOST_OWNER,
@@ -58,6 +59,9 @@ def create(
     internal: bool = False,
     attachable: bool = False,
     ingress: bool = False,
+    scope: str = "",
+    config_only: bool = False,
+    config_from: str = "",
     options: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Network:
@@ -69,6 +73,10 @@ def create(
             pools.
         ipv4, ipv6: the families; None: as the options say, else IPv4 only.
         ingress: whether it is the network by which ports are published on every node.
+        scope: "local" or "swarm"; empty: the driver's own. A network of scope swarm whose driver
+            spans no hosts is built by each node for itself.
+        config_only: whether it is a configuration for others; config_from: the name of the one
+            that it takes over.
         options: the driver's options, Docker's labels.
 
     Raises:
@@ -77,13 +85,15 @@ def create(
     network_name(name)
     if name in PREDEFINED or name == "default":
         raise Conflict(f"operation is not permitted on predefined {name} network")
-    driver = driver or DEFAULT_DRIVER
-    kind = _driver(driver)
-    if kind.multi_host:
+    driver = configurations.NO_DRIVER if config_only else driver or DEFAULT_DRIVER
+    kind = DRIVERS[driver] if config_only else _driver(driver)
+    swarm = _scope(kind, scope) and not config_only
+    if swarm:
         require_manager(op)
     if op.named(Network, name) is not None or _known_in_cluster(op, name):
         raise Conflict(f"network with name {name} already exists")
-    defaults = dict(dict(op.settings.default_network_opts).get(driver, ()))
+    usual = () if config_from else dict(op.settings.default_network_opts).get(driver, ())
+    defaults = dict(usual)
     given = {
         **{key: text for key, text in defaults.items() if key not in (ENABLE4, ENABLE6)},
         **(options or {}),
@@ -100,7 +110,10 @@ def create(
         attachable=attachable,
         options=tuple(given.items()),
         labels=tuple((labels or {}).items()),
-        **kind.network_fields(given),
+        **({} if config_only else kind.network_fields(given)),
+        config_only=config_only,
+        config_from=config_from,
+        swarm=swarm and not kind.multi_host,
         created=op.system.now(),
         number=op.number(Network),
     )
@@ -112,11 +125,31 @@ def create(
             )
     if ingress:
         net = _ingress(net)
+    configurations.check(net, scope=scope)
+    if config_only:
+        op.put(net)
+        return net
+    if net.swarm:
+        return op.reservations.create(net)  # each node builds it, with its first container there
+    net = configurations.applied(op, net)
     net = kind.complete(net, allocate.OperationHost(op))
     if kind.multi_host:
         return op.reservations.create(net)  # it comes to a host with its first container there
     op.put(net)
     return net
+
+
+def _scope(kind: Driver, asked: str) -> bool:
+    """Tell whether a network of a driver is to be the cluster's.
+
+    Raises:
+        Invalid: its scope cannot be the one that was asked for.
+    """
+    if asked not in ("", "local", "swarm"):
+        raise Invalid(f"invalid scope '{asked}'", "it can be local or swarm")
+    if kind.multi_host and asked == "local":
+        raise Invalid(f"cannot downgrade network scope for {kind.name} networks")
+    return kind.multi_host or asked == "swarm"
 
 
 def _ingress(net: Network) -> Network:
@@ -189,11 +222,13 @@ def remove(op: Operation, reference: str) -> Network:
     net = known(op, reference)
     if net.predefined:
         raise Conflict(f"{net.name} is a pre-defined network and cannot be removed")
-    if net.multi_host:
+    ends = op.endpoints(network=net.id)
+    by_hand = [end for end in ends if (box := op.sandbox(end.sandbox)) and box.task is None]
+    if net.multi_host or (net.swarm and not by_hand):
         require_manager(op)
         op.cluster.remove_network(net.id)
         return net
-    ends = op.endpoints(network=net.id)
+    configurations.check_unused(op, net)
     if ends:
         names = [
             (box.name if (box := op.sandbox(end.sandbox)) else "?", end.id[:12]) for end in ends
@@ -221,7 +256,8 @@ def prune(
         net
         for net in op.all(Network)
         if not net.predefined
-        and not net.multi_host
+        and not net.of_cluster
+        and not net.config_only
         and not keep(net)
         and not op.endpoints(network=net.id)
     ]
@@ -241,7 +277,7 @@ def _prune_in_cluster(
     """Remove the cluster's networks that nobody is on; a manager finds out by trying."""
     node = op.cluster.node()
     for net in op.cluster.networks() if node and node.role is NodeRole.MANAGER else ():
-        if not net.overlay.ingress and not keep(net):
+        if not (net.overlay.ingress or keep(net) or op.endpoints(network=net.id)):
             with suppress(Conflict):
                 op.cluster.remove_network(net.id)
                 removed.append(net)

@@ -18,7 +18,7 @@ from dataclasses import field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import cast
 
-from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.address import IPAddress, IPInterface
 from plumb.frozen import frozen
 from plumb.model.driver_options import (
     BridgeOptions,
@@ -29,6 +29,7 @@ from plumb.model.driver_options import (
 )
 from plumb.model.driver_traits import TRAITS, Traits
 from plumb.model.lifecycle import CommandOptions, HealthCheck, LogOptions, RestartPolicy, Restarts
+from plumb.model.net.pool import Pool as Pool
 from plumb.model.net.status import Linked as Linked
 from plumb.model.net.status import Role as Role
 from plumb.model.net.status import Status as Status
@@ -37,33 +38,6 @@ from plumb.model.ports import Port, PortBinding
 
 Pairs = tuple[tuple[str, str], ...]
 """A mapping with str keys as a frozen value, in the order in which it was given."""
-
-
-@frozen
-class Pool:
-    """A subnet of a network, and what of it is handed out.
-
-    Attributes:
-        subnet: the whole.
-        range: where dynamic addresses come from; None: from all of it.
-        gateway: the bridge's own address, or the router's.
-        aux: addresses that are spoken for, by name.
-        given: the user named the subnet (rather than plumb choosing one).
-    """
-
-    subnet: IPNetwork
-    range: IPNetwork | None = None
-    gateway: IPAddress | None = None
-    aux: tuple[tuple[str, IPAddress], ...] = ()
-    given: bool = True
-
-    @property
-    def router(self) -> IPAddress | None:
-        """Default gateway of the containers in this subnet.
-
-        `--aux-address DefaultGatewayIPv4=…` overrides the bridge.
-        """
-        return dict(self.aux).get(f"DefaultGatewayIPv{self.subnet.version}", self.gateway)
 
 
 @frozen
@@ -81,6 +55,9 @@ class Network:
         kept: gateway addresses that it had already, which are left alone as well.
         link_ipv6: the kernel has IPv6 on that link; link_mac: its MAC address, where it is foreign.
         opens: the address families for which the host did not forward before plumb.
+        config_only: a configuration, which other networks take over by its name; config_from: the
+        name of the one that this network has taken over, or will on each node.
+        swarm: each node of the cluster builds it for itself, with addresses of its own choice.
         number: networks are numbered as they are made.
     """
 
@@ -105,6 +82,9 @@ class Network:
     link_ipv6: bool = True
     link_mac: str = ""
     opens: tuple[int, ...] = ()
+    config_only: bool = False
+    config_from: str = ""
+    swarm: bool = False
     created: str = ""
     number: int = 0
 
@@ -150,6 +130,11 @@ class Network:
     def multi_host(self) -> bool:
         """True if it is a network of the cluster, with members on several hosts."""
         return self.traits.multi_host
+
+    @property
+    def of_cluster(self) -> bool:
+        """True if the cluster has it, whether it spans hosts or each node builds its own."""
+        return self.swarm or self.multi_host
 
     @property
     def predefined(self) -> bool:

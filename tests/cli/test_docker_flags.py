@@ -183,11 +183,24 @@ def test_labels_of_a_file(lab: Lab, tmp_path: Path) -> None:
     assert "open /nosuch: no such file or directory" in told
 
 
-def test_the_scope_of_a_network_is_its_drivers(lab: Lab) -> None:
-    """Another is refused."""
+def test_a_network_of_scope_swarm_needs_a_swarm(lab: Lab) -> None:
+    """So does one of overlay, whose scope cannot be another."""
     lab.plumb("network", "create", "--scope", "local", "shop")
     told = lab.plumb("network", "create", "--scope", "swarm", "other", status=1).stderr
-    assert "networks of driver bridge have no scope 'swarm'" in told
+    assert "This node is not a swarm manager" in told
+    words = ("network", "create", "-d", "overlay", "--scope", "local", "other")
+    assert "cannot downgrade network scope for overlay" in lab.plumb(*words, status=1).stderr
+
+
+def test_a_configuration_is_taken_over_by_its_name(lab: Lab) -> None:
+    lab.plumb("network", "create", "--config-only", "--subnet", "10.9.0.0/24", "nine")
+    lab.plumb("network", "create", "--config-from", "nine", "shop")
+    words = "{{.Name}} {{.Driver}} {{.ConfigOnly}} {{.ConfigFrom.Network}}"
+    shown = lab.plumb("network", "inspect", "-f", words, "nine", "shop").stdout
+    assert shown.splitlines() == ["nine null true ", "shop bridge false nine"]
+    lab.plumb("run", "-d", "--name", "web", "--network", "shop")
+    for verb in ("check", "matrix", "draw", "network ls", "network ports"):
+        lab.plumb(*verb.split())
 
 
 def test_inspect_shows_sizes_when_asked(lab: Lab) -> None:

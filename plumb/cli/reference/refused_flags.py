@@ -110,10 +110,7 @@ STATS: Flags = {
     "--no-stream": Refused("'--watch' measures again and again", ("true",), valued=False),
     "--no-trunc": _switch("names are never cut", "true"),
 }
-NO_CONFIGURATION = "every network of plumb's is one that containers can join"
 NETWORK: Flags = {
-    "--config-only": _switch(NO_CONFIGURATION),
-    "--config-from": Refused(NO_CONFIGURATION),
     "--ipam-driver": Refused("plumb chooses addresses itself", ("default",)),
     "--ipam-opt": Refused("plumb chooses addresses itself, and has no options for it"),
 }

@@ -18,6 +18,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from plumb.drivers import driver_of
 from plumb.engine import allocate, networks
+from plumb.engine.cluster import configurations
 from plumb.engine.desired_state import endpoint_owner, peer_owner
 from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
@@ -144,6 +145,8 @@ def leave(op: Operation, end: Endpoint) -> None:
     net = op.network(end.network)
     op.drop(end)
     if net is None or not net.multi_host:
+        if net is not None:
+            configurations.left(op, net)
         return
     op.reservations.let_go(end.id)
     rest = [(left, op.sandbox(left.sandbox)) for left in op.endpoints(network=net.id)]
@@ -350,7 +353,7 @@ def end_ingress(op: Operation) -> None:
 
 def depart(op: Operation) -> None:
     """Take this host's part in all networks of the cluster away; containers run on without."""
-    for net in [net for net in op.all(Network) if net.multi_host]:
+    for net in [net for net in op.all(Network) if net.of_cluster]:
         for end in op.endpoints(network=net.id):
             box = op.sandbox(end.sandbox)
             op.drop(end)

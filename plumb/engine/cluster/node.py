@@ -188,7 +188,7 @@ def _recorded(store: Store) -> set[str]:
 
 def depart(host: Host) -> None:
     """Take this host's part in all networks of the cluster away."""
-    if any(net.multi_host for net in host.networks()) or tasks.here(host):
+    if any(net.of_cluster for net in host.networks()) or tasks.here(host):
         with host.change() as op:
             tasks.depart(op)
             attach.depart(op)

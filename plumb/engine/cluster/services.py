@@ -15,14 +15,12 @@ from plumb.engine.cluster.swarm import SwarmClient
 from plumb.errors import Invalid, NotFound
 from plumb.frozen import frozen, replace
 from plumb.model.cnm import Network
+from plumb.model.service.assignment import EVERYWHERE
 from plumb.model.service.changes import Change, changed
 from plumb.model.service.service import Service
 from plumb.model.service.spec import EndpointMode, ServiceSpec
 from plumb.model.service.task import Task
 from plumb.store import codec
-
-HOST = "host"
-"""The network of a service whose tasks are in their hosts' own namespace."""
 
 
 @frozen
@@ -110,8 +108,8 @@ class ServiceClient:
         Raises:
             NotFound: there is no such network in the swarm.
         """
-        if reference == HOST:
-            return HOST
+        if reference in EVERYWHERE:
+            return reference
         found = self.swarm.network(reference)
         if found is None:
             raise NotFound(f"network {reference} not found")

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from plumb.engine import containers
-from plumb.engine.cluster import attach
+from plumb.engine.cluster import attach, configurations
 from plumb.engine.cluster.attach import Given
 from plumb.engine.host import Host
 from plumb.engine.operation import Operation
 from plumb.errors import NotFound
 from plumb.frozen import frozen
 from plumb.model.cluster import Node
-from plumb.model.cnm import Attachment, Endpoint, Sandbox, Status
+from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Sandbox, Status
 from plumb.model.lifecycle import CommandOptions, HealthCheck
 from plumb.model.net.status import TaskOf
 from plumb.model.ports import PortBinding, PublishMode, ServicePort
@@ -50,6 +50,8 @@ def begin(host: Host, assignments: Sequence[Assignment], node: Node) -> None:
         found = [one for each in assignments for one in each.attached]
         for one in {one.network.id: one for one in found}.values():
             attach.materialise(op, one)
+        for net in {net.id: net for each in assignments for net in each.own}.values():
+            configurations.part(op, net)
         for each in assignments:
             box = containers.create(op, sandbox(each, node, op.settings))
             places = zip(each.task.places, each.attached, strict=True)
@@ -195,7 +197,13 @@ def _health(asked: Health) -> HealthCheck:
 def _attachments(assignment: Assignment) -> tuple[Attachment, ...]:
     if any(one.network == HOST for one in assignment.spec.networks):
         return (Attachment(HOST),)
-    return tuple(Attachment(place.network, aliases=()) for place in assignment.task.places)
+    given = [place.network for place in assignment.task.places]
+    own = [net.id for net in assignment.own]
+    default = [name for one in assignment.spec.networks if (name := one.network) == DEFAULT_NETWORK]
+    return (
+        *(Attachment(network, aliases=()) for network in (*given, *own)),
+        *map(Attachment, default),
+    )
 
 
 def _binding(port: ServicePort) -> PortBinding:

@@ -38,7 +38,9 @@ class NetworkOptions(TypedDict, total=False):
         subnet, ip_range, gateway: one or several, as text: "10.9.0.0/24", "10.9.0.1".
         aux_addresses: addresses that are not handed out, by name.
         driver: "bridge" where none is named.
-        internal, attachable, ingress: as the flags; False.
+        internal, attachable, ingress, config_only: as the flags; False.
+        scope: "local" or "swarm"; empty: the driver's own.
+        config_from: name of a configuration that it takes over.
         ipv4, ipv6: the address families; None: as the options say, else IPv4 alone.
         options: driver options, as -o takes them.
     """
@@ -51,6 +53,9 @@ class NetworkOptions(TypedDict, total=False):
     internal: bool
     attachable: bool
     ingress: bool
+    scope: str
+    config_only: bool
+    config_from: str
     ipv4: bool | None
     ipv6: bool | None
     options: Mapped | None
@@ -195,6 +200,9 @@ NETWORK: dict[str, Callable[[object, str], Any]] = {
     "internal": flag,
     "attachable": flag,
     "ingress": flag,
+    "scope": text,
+    "config_only": flag,
+    "config_from": text,
     "ipv4": _family,
     "ipv6": _family,
     "options": _mapping,

@@ -3,6 +3,7 @@
 attachment   the words of --network and network connect
 gateways     which of a sandbox's networks provides the default gateway
 packet       headers of a frame, and an echo request to send
+pool         a subnet, and what of it is handed out
 resolv_conf  the directives of resolv.conf(5)
 status       state and part of a sandbox, and those that it links to
 targets      who is asked, as words of a command line

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from plumb.errors import Invalid
 from plumb.frozen import frozen
 from plumb.model.cluster import Attached, Node
+from plumb.model.cnm import DEFAULT_NETWORK, Network
 from plumb.model.ports import ServicePort
 from plumb.model.service.spec import ServiceSpec
 from plumb.model.service.task import Task, TaskState
 
+EVERYWHERE = frozenset({"host", DEFAULT_NETWORK})
+"""Names of the networks that every node has, by which a service is on them."""
 PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 LABEL = re.compile(r'index \.(Service|Node)\.Labels "([^"]*)"')
 
@@ -25,16 +28,20 @@ class Assignment:
         spec: what its container is made from.
         attached: its places, in the order of `Task.places`, with their networks, the node's own
             addresses there, and the endpoints on other nodes; empty until all of it is known.
+        own: networks that it is on and each node builds for itself.
     """
 
     task: Task
     spec: ServiceSpec
     attached: tuple[Attached, ...] = ()
+    own: tuple[Network, ...] = ()
 
     @property
     def complete(self) -> bool:
         """True if its container can be built."""
-        return len(self.attached) == len(self.task.places)
+        known = {place.network for place in self.task.places} | {net.id for net in self.own}
+        wanted = {one.network for one in self.spec.networks} - EVERYWHERE
+        return len(self.attached) == len(self.task.places) and wanted <= known
 
     @property
     def name(self) -> str:

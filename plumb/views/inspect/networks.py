@@ -54,8 +54,8 @@ def network(
         "Internal": net.internal,
         "Attachable": net.attachable,
         "Ingress": net.overlay.ingress,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "ConfigFrom": {"Network": net.config_from},
+        "ConfigOnly": net.config_only,
         "Options": cluster.options(net),
         "Labels": dict(sorted(net.labels)),
         "Containers": dict(sorted(_members(net, ends, bare))),
@@ -65,8 +65,8 @@ def network(
 
 
 def scope(net: Network) -> str:
-    """Reach of a network: one host, or the cluster (Docker's swarm), which allots it VNIs."""
-    return "swarm" if net.overlay.vnis else "local"
+    """Reach of a network: one host, or the cluster (Docker's swarm)."""
+    return "swarm" if net.swarm or net.overlay.vnis else "local"
 
 
 def _label(box: Sandbox) -> str:

@@ -81,10 +81,15 @@ class ServiceFeed:
             self._networks.pop(ident, None)
         else:
             self._networks[ident] = codec.loads(Network, text)
+        users = {
+            service.id
+            for service in self._services.values()
+            if any(one.network == ident for one in service.spec.networks)
+        }
         on_it = {
             task.node
             for task in self._tasks.values()
-            if any(place.network == ident for place in task.places)
+            if task.service in users or any(place.network == ident for place in task.places)
         }
         return on_it, set()
 
@@ -106,15 +111,21 @@ class ServiceFeed:
 
     def assignments(self, node: str) -> Json:
         """List all tasks of a node, with the networks that they are on."""
-        rows, nets = [], {}
+        rows, nets = [], dict[str, Any]()
         for task in self._of_node.get(node, {}).values():
             service = self._services.get(task.service)
             spec = self._spec(task, service)
             rows.append({"task": codec.plain(task), "spec": codec.plain(spec)})
-            for place in task.places:
-                if place.network in self._networks and not task.state.ended:
-                    nets[place.network] = codec.plain(self._networks[place.network])
+            if not task.state.ended:
+                wanted = {place.network for place in task.places}
+                wanted |= {one.network for one in spec.networks}
+                nets |= {net: codec.plain(found) for net, found in self._found(wanted)}
         return {"rows": rows, "networks": nets}
+
+    def _found(self, idents: Iterable[str]) -> Iterable[tuple[str, Network]]:
+        for ident in idents:
+            if ident in self._networks:
+                yield ident, self._networks[ident]
 
     def _spec(self, task: Task, service: Service | None) -> ServiceSpec:
         """The specification that a task was made from; the present one where that is not known."""

@@ -154,6 +154,8 @@ def _allotted(
 ) -> tuple[Network, int]:
     """Complete a network; returns it with the VNI that comes next."""
     _check(net, others)
+    if net.swarm:
+        return net, int(following.value) if following else FIRST_VNI  # each node allots its own
     pools = _pools(swarm, net, [pool.subnet for other in others for pool in other.pools])
     numbers, after_them = vnis.allot(
         sum(pool.subnet.version == 4 for pool in pools),

@@ -125,7 +125,9 @@ def _assignment(
         for place in task.places
         if place.network in nets and place.network in balancers[0]
     ]
-    return Assignment(task, spec, tuple(attached))
+    found = (nets[one.network][0] for one in spec.networks if one.network in nets)
+    own = sorted((net for net in found if net.swarm), key=lambda net: net.name)
+    return Assignment(task, spec, tuple(attached), tuple(own))
 
 
 def _attached(

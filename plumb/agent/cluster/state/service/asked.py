@@ -8,6 +8,7 @@ from plumb.errors import Conflict, Invalid, NotFound, PlumbError
 from plumb.frozen import replace
 from plumb.model.cnm import Network
 from plumb.model.service import constraints
+from plumb.model.service.assignment import EVERYWHERE as EVERYWHERE
 from plumb.model.service.spec import Condition, EndpointMode, ServiceSpec
 
 HOST = "host"
@@ -29,8 +30,8 @@ def resolved(spec: ServiceSpec, nets: Sequence[Network]) -> ServiceSpec:
 
 
 def _id(reference: str, nets: Sequence[Network]) -> str:
-    if reference == HOST:
-        return HOST
+    if reference in EVERYWHERE:
+        return reference
     for matches in (
         [net for net in nets if net.id == reference],
         [net for net in nets if net.name == reference],
@@ -120,16 +121,19 @@ def ingress_of(nets: Sequence[Network]) -> Network | None:
 
 
 def joined(spec: ServiceSpec, nets: Mapping[str, Network]) -> tuple[Network, ...]:
-    """Networks that its tasks are on, in their order: ingress first, then by name.
+    """Networks that give its tasks addresses, in their order: ingress first, then by name.
+
+    Those that each node builds for itself are not among them.
 
     Raises:
         NotFound: one of them is gone.
     """
-    own = [one.network for one in spec.networks if one.network != HOST]
+    own = [one.network for one in spec.networks if one.network not in EVERYWHERE]
     for ident in own:
         if ident not in nets:
             raise NotFound(f"network {ident} not found", "it was removed")
-    found = sorted((nets[ident] for ident in own), key=lambda net: net.name)
+    shared = (nets[ident] for ident in own if not nets[ident].swarm)
+    found = sorted(shared, key=lambda net: net.name)
     ingress = ingress_of(list(nets.values())) if spec.on_ingress else None
     return (ingress, *found) if ingress is not None else tuple(found)
 
@@ -138,6 +142,7 @@ def balanced(spec: ServiceSpec, nets: Mapping[str, Network]) -> tuple[Network, .
     """Networks on which it has an address of its own: ingress first, then as given."""
     if spec.endpoint_mode is EndpointMode.DNSRR:
         return ()
-    own = tuple(nets[one.network] for one in spec.networks if one.network in nets)
+    given = (nets[one.network] for one in spec.networks if one.network in nets)
+    own = tuple(net for net in given if not net.swarm)
     ingress = ingress_of(list(nets.values())) if spec.on_ingress else None
     return (ingress, *own) if ingress is not None else own

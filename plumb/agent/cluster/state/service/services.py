@@ -281,7 +281,8 @@ def _in_order(
 
 
 def _own(spec: ServiceSpec) -> list[str]:
-    return [one.network for one in spec.networks if one.network != asked.HOST]
+    named = (one.network for one in spec.networks)
+    return [ident for ident in named if ident not in asked.EVERYWHERE]
 
 
 def _given_back(addresses: Sequence[VirtualAddress]) -> list[Operation]:
