@@ -34,6 +34,7 @@ from plumb.probes.promises.published_ports import PublishingHost, at_own_address
 from plumb.probes.promises.reachability import BOTH, promises
 from plumb.probes.promises.remote_endpoints import Remotes
 from plumb.probes.promises.verdicts import Observation
+from plumb.probes.promises.written import WrittenOutcome
 from plumb.probes.traffic.balanced import balance
 from plumb.probes.traffic.observe import try_out
 
@@ -51,7 +52,7 @@ MORE = 2.0
 AT_LEAST = 2.0
 """Seconds that it has at least, for a reply that a busy host sends late."""
 Progress = Callable[[int], None]
-Outcome = Observation | NameOutcome | Claimed | ServiceOutcome
+Outcome = Observation | NameOutcome | Claimed | ServiceOutcome | WrittenOutcome
 
 
 @frozen
@@ -112,24 +113,32 @@ class Expected:
 
 @dataclass
 class Matrix:
-    """Observations of all promises."""
+    """Observations of all promises.
+
+    Attributes:
+        written: those of promises that users have written; whoever tried them adds them.
+    """
 
     members: list[str]
     reach: list[Observation] = field(default_factory=list)
     names: list[NameOutcome] = field(default_factory=list)
     claims: list[Claimed] = field(default_factory=list)
     services: list[ServiceOutcome] = field(default_factory=list)
+    written: list[WrittenOutcome] = field(default_factory=list)
 
     @property
     def tried(self) -> int:
         """Number of promises that were tried."""
-        return len(self.reach) + len(self.names) + len(self.claims) + len(self.services)
+        return len(self._every)
 
     @property
     def differing(self) -> list[Outcome]:
         """Observations that break their promise, or do not show it."""
-        every: list[Outcome] = [*self.reach, *self.names, *self.claims, *self.services]
-        return [each for each in every if not each.kept]
+        return [each for each in self._every if not each.kept]
+
+    @property
+    def _every(self) -> list[Outcome]:
+        return [*self.reach, *self.names, *self.claims, *self.services, *self.written]
 
 
 def expected(

@@ -43,7 +43,7 @@ from plumb.probes.traffic.responders import (
     answer,
     numbered_echo,
 )
-from plumb.probes.traffic.socket_errors import extended_error, words
+from plumb.probes.traffic.socket_errors import extended_error, is_refusal, words
 
 PROXY = 0.1
 """Seconds in which a proxy closes a connection when its container refuses the port."""
@@ -316,9 +316,10 @@ def _read_frames(frames: Sequence[CapturedFrame], question: ProbeSpec, found: Pr
 def _with_remarks(found: ProbeResult, seconds: float) -> ProbeResult:
     question = found.question
     found.good = len(found.seconds) == found.sent
+    found.refused = is_refusal(found.said) and not found.good
     if found.good:
         found.said = ""
-    elif found.said.startswith("refused") and question.target is not None:
+    elif found.refused and question.target is not None:
         found.said = f"{found.said}: {_listeners_text(question, question.target)}"
     elif found.said == "hung up" and question.target is not None:
         found.said = f"the proxy hung up: {_listeners_text(question, question.target)}"

@@ -64,6 +64,7 @@ class ProbeResult:
         by: the address or MAC that answered.
         ttl: of the reply; 0: not known.
         source_address: the one that the target observed; empty: not known.
+        refused: the other end, or a router, has said that nobody listens there.
         arrived: the request was captured at the target; None: no capture there.
         said: errors and remarks, as text.
         found: the reply's data: addresses of a name, MACs of an address.
@@ -78,6 +79,7 @@ class ProbeResult:
     by: str = ""
     ttl: int = 0
     source_address: str = ""
+    refused: bool = False
     arrived: bool | None = None
     said: str = ""
     found: list[str] = field(default_factory=list)

@@ -16,6 +16,7 @@ from plumb.probes.promises.dns_names import NameOutcome
 from plumb.probes.promises.duplicate_addresses import Claimed
 from plumb.probes.promises.promise import Promise
 from plumb.probes.promises.verdicts import Observation, Verdict
+from plumb.probes.promises.written import WrittenOutcome
 
 REACHED, APART, PARTLY, BROKEN, UNSHOWN, NOTHING, ITSELF = "●", "·", "◐", "✗", "?", " ", "-"
 LEGEND = {
@@ -79,10 +80,26 @@ def tables(
         if targets:
             used |= set(cells.values())
             yield _table(title, clients, targets, cells, paint, grouped)
+    if found.written:
+        yield _written(found.written)
     yield (
         "   ".join(f"{paint(symbol)} {words}" for symbol, words in LEGEND.items() if symbol in used)
         + "\n"
     )
+
+
+def _written(outcomes: Sequence[WrittenOutcome]) -> str:
+    """Lines about promises of compose files, project by project."""
+    lines = []
+    for project in dict.fromkeys(each.project for each in outcomes):
+        lines.append(f"promises of project {project}")
+        own = (each for each in outcomes if each.project == project)
+        lines += [f"  {WORDS[each.verdict]:<9} {each.text}" for each in own]
+    return "\n".join(lines) + "\n"
+
+
+WORDS = {Verdict.KEPT: "kept", Verdict.BROKEN: "broken", Verdict.NOT_SHOWN: "not tried"}
+"""Verdicts about a written promise."""
 
 
 def _port(promise: Promise, grouped: Mapping[str, str]) -> str:
@@ -222,6 +239,9 @@ def _line(each: Outcome) -> tuple[str, str]:
         )
     if isinstance(each, ServiceOutcome):
         return _service_line(each), ""
+    if isinstance(each, WrittenOutcome):
+        unshown = "not tried: " if each.verdict is Verdict.NOT_SHOWN else "not for "
+        return f"project {each.project}: {each.text}: {unshown}{', '.join(each.pairs)}", ""
     promise = each.promise
     port = f" port {promise.service.port}" if promise.service else ""
     verb = "must reach" if promise.reach else "must not reach"
@@ -277,7 +297,8 @@ def summary(found: Matrix) -> str:
         each
         for each in found.differing
         if not (
-            isinstance(each, Observation | ServiceOutcome) and each.verdict is Verdict.NOT_SHOWN
+            isinstance(each, Observation | ServiceOutcome | WrittenOutcome)
+            and each.verdict is Verdict.NOT_SHOWN
         )
     ]
     unshown = len(found.differing) - len(broken)
@@ -336,6 +357,17 @@ def documents(found: Matrix) -> Iterator[str]:
             }
         )
     yield from map(_service_document, found.services)
+    for written in found.written:
+        yield json.dumps(
+            {
+                "kind": "written",
+                "project": written.project,
+                "promise": written.text,
+                "expected": written.reached,
+                "verdict": str(written.verdict),
+                "pairs": list(written.pairs),
+            }
+        )
     yield json.dumps(
         {
             "kind": "summary",

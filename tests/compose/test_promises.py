@@ -54,6 +54,34 @@ def test_promises_are_tried_with_traffic(emptied: Lab, tmp_path: Path) -> None:
     assert [line[:9] for line in gone if not line.startswith(" ")] == ["not tried"] * 4
 
 
+PAIR = """
+name: shop
+services: {web: {}, db: {}}
+x-plumb: {expect: ['web -> db:5432', 'web -/> db']}
+"""
+
+
+def test_matrix_tries_the_promises_of_projects_that_are_up(emptied: Lab, tmp_path: Path) -> None:
+    """As their files say today; one whose file is gone is named, and is no failure."""
+    path = tmp_path / "compose.yaml"
+    path.write_text(PAIR)
+    emptied.plumb("up", "-f", str(path))
+    told = emptied.plumb("matrix", "-W", "10", status=1).stdout
+    assert "promises of project shop\n  kept      web -> db:5432\n  broken    web -/> db\n" in told
+    assert "project shop: web -/> db: not for shop-web-1 shop-db-1" in told.splitlines()
+    path.write_text(PAIR.replace("web -/> db", "db -> web"))
+    rows = map(json.loads, emptied.plumb("matrix", "-W", "10", "--json").stdout.splitlines())
+    written = [row for row in rows if row["kind"] == "written"]
+    assert [(row["promise"], row["verdict"]) for row in written] == [
+        ("web -> db:5432", "kept"),
+        ("db -> web", "kept"),
+    ]
+    path.unlink()
+    gone = emptied.plumb("matrix", "-W", "10")
+    assert "promises of project shop are not tried: compose file" in gone.stderr
+    assert "all as promised" in gone.stdout
+
+
 SERVERS = """
 name: shop
 services:

@@ -6,5 +6,6 @@ changes   up, down
 listings  ps, ls, config
 check     check
 trial     trial of those promises, with traffic
+promised  promises of the projects that are up, for matrix
 transfer  network export, network import
 """

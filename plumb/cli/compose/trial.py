@@ -120,7 +120,7 @@ def _is_reached(found: ProbeResult, promise: Expectation) -> bool:
         return found.good
     if not promise.reached:
         return True
-    return found.question.kind is ProbeKind.UDP and not found.said.startswith("refused")
+    return found.question.kind is ProbeKind.UDP and not found.refused
 
 
 def _asked(question: ProbeSpec, seconds: float) -> ProbeResult:

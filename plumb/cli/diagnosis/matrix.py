@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plumb.engine.reader import Reader
     from plumb.engine.targets import TargetResolver
     from plumb.probes.matrix import Expected
+    from plumb.probes.promises.written import WrittenOutcome
 
 PROGRESS_FROM = 2000
 """Promises from which a progress bar is worth it: about a second."""
@@ -46,7 +47,8 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
 
     Containers, the host and the world (as far as it is named) probe each other by ping, TCP and
     UDP; plumb also probes published ports, resolves names, and looks for duplicate addresses on
-    the links. Exit status 1 if anything is not as promised.
+    the links. What compose files of projects that are up promise (x-plumb.expect) is tried as well.
+    Exit status 1 if anything is not as promised.
     """
     from plumb.engine.targets import TargetResolver
     from plumb.probes.matrix import expected, hold
@@ -63,6 +65,8 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
         )
     with _progress(wanted.total) as progress:
         found = hold(wanted, seconds, progress)
+    with reader:
+        found.written += _written(reader, resolver, seconds)
     if as_json:
         for document in view.documents(found):
             print(document)
@@ -74,6 +78,20 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
         click.echo(view.summary(found))
     _tell_of_others(resolver)
     return 1 if found.differing else 0
+
+
+def _written(reader: Reader, resolver: TargetResolver, seconds: float) -> list[WrittenOutcome]:
+    """Try what the files of projects that are up promise."""
+    boxes = reader.containers()
+    if not any(key.startswith(COMPOSE) for box in boxes for key, _ in box.labels):
+        return []
+    from plumb.cli.compose.promised import outcomes  # lazy: few hosts have a compose file
+
+    return list(outcomes(boxes, resolver, seconds))
+
+
+COMPOSE = "com.docker.compose."
+"""Beginning of the labels of a project's containers."""
 
 
 def _tell_of_others(resolver: TargetResolver) -> None:

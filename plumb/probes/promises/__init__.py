@@ -9,5 +9,6 @@ shared_netns          promises of containers that share a network stack
 balancing             virtual addresses and published ports of the cluster's services
 dns_names             answers that containers must get for names, and real queries for them
 duplicate_addresses   each address belongs to one interface alone
+written               promises that a user has written, with their outcome
 verdicts              the verdict of real traffic on a promise, and the worth of silence
 """

@@ -13,8 +13,9 @@ from plumb.frozen import frozen
 
 NO_WAY = "no route"
 """The error of the source's own kernel, which sends nothing then."""
+REFUSED = "refused"
 WORDS = {
-    errno.ECONNREFUSED: "refused",
+    errno.ECONNREFUSED: REFUSED,
     errno.EHOSTUNREACH: "host unreachable",
     errno.ENETUNREACH: NO_WAY,
     errno.EADDRNOTAVAIL: NO_WAY,
@@ -36,6 +37,11 @@ TIME_EXCEEDED = {(2, 11), (3, 3)}
 def words(number: int) -> str:
     """An errno as text."""
     return WORDS.get(number) or os.strerror(number).lower()
+
+
+def is_refusal(text: str) -> bool:
+    """True for the text of ECONNREFUSED, whoever said it."""
+    return text == REFUSED or text.startswith(f"{REFUSED}, says ")
 
 
 @frozen
