@@ -17,7 +17,7 @@ caller's own process, as it does where there is no agent.
     ── signals ─────────────────────────────────────────────────▶
     ◀─ exit status, or: become this command, or: run it yourself ─
 
-One worker waits already (a fork takes a millisecond, and its first steps as long again). The
+One worker waits already (a fork takes a millisecond, and its first steps ten: warm_up.py). The
 liveness pipe closes when the caller ends: SIGKILL to the caller thus kills the command. A command
 survives the end of the agent, as it may be the command that ends the agent.
 
@@ -62,6 +62,7 @@ from plumb.prefork.client import (
 )
 from plumb.prefork.launchers import KnownLaunchers, begun
 from plumb.prefork.streams import apply_request, flush
+from plumb.prefork.warm_up import warm_up_server, warm_up_worker
 
 IDLE = 3600.0
 """Seconds without a command after which the server ends: it takes 40 MB."""
@@ -95,6 +96,7 @@ def main() -> None:
     files = state_of(own_files())
     load()
     files |= state_of(libraries())
+    warm_up_server()
     PreforkServer(socket.socket(fileno=listener), identity, files).serve(ready)
 
 
@@ -278,6 +280,7 @@ class Worker(caller.Caller):
         adopt.end_with_parent(parent)
         os.close(self._server.reports)
         set_title("plumb-spare")
+        warm_up_worker(self._server.listener)
         self._accept()
         self._report(TAKEN)
         try:

@@ -1,0 +1,93 @@
+"""Warm-up: what a command would do first in a fork, done before there is a command.
+
+Half of a command's processor time in a fork was that it did things for the first time: values are
+given decoders and compiled `__init__`s (store.codec, frozen), and the kernel copies each page that
+the fork writes to, be it a reference count (4 µs on a virtual machine, and thousands of pages). The
+server does the former once. A worker that waits does the latter, line by line, and stops as soon as
+somebody waits for it.
+
+Nothing is changed, and nothing remembered that another caller in another namespace would find
+otherwise: commands have a root that cannot exist, and print to memory; the engine has a kernel and
+a store in memory.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import socket
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout, suppress
+
+from plumb import cli
+from plumb.engine import networks
+from plumb.engine.host import Host
+from plumb.engine.verbs import Transaction
+from plumb.kernel.memory import MemoryKernel
+from plumb.kernel.system import System
+
+NOWHERE = "/dev/null/plumb"
+"""Root that cannot exist."""
+LINES = (
+    ("network", "ls"),
+    ("ps",),
+    ("inspect", "bridge"),
+    ("network", "create"),
+    ("exec",),
+    ("run", "-d", "-p"),
+)
+"""Command lines that read an empty record, or lack an argument."""
+CHANGES: tuple[Callable[[Transaction], object], ...] = (
+    lambda change: change.create_network("one"),
+    lambda change: change.run("box", network="one", publish="127.0.0.1:1:1"),
+    lambda change: change.create_network("two"),
+    lambda change: change.connect("two", "box"),
+    lambda change: change.disconnect("two", "box"),
+    lambda change: change.remove("box", force=True),
+    lambda change: change.remove_network("one"),
+)
+
+
+def warm_up_server() -> None:
+    """Run the command lines, and changes of each kind."""
+    for words in LINES:
+        _run(words)
+    with suppress(Exception):  # a command that fails the same way says so to its caller
+        _change()
+
+
+def warm_up_worker(listener: socket.socket) -> None:
+    """Run command lines until somebody connects.
+
+    Args:
+        listener: where they do.
+    """
+    waiting = select.poll()
+    waiting.register(listener, select.POLLIN)
+    for words in LINES:
+        if waiting.poll(0):
+            return
+        _run(words)
+
+
+def _run(words: tuple[str, ...]) -> None:
+    output, environment = io.StringIO(), dict(os.environ)
+    os.environ.pop("PLUMB_CONFIG", None)
+    os.environ["PLUMB_ROOT"] = NOWHERE
+    try:
+        with redirect_stdout(output), redirect_stderr(output), suppress(Exception):
+            cli.main(words)
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def _change() -> None:
+    kernel, system = MemoryKernel(), System()
+    with Host(NOWHERE, kernel=kernel, system=system, settings={}, dry_run=True) as host:
+        for change in CHANGES:
+            with host._turn() as operation:
+                networks.ensure(operation)
+                change(Transaction(operation))
+                operation.carry_out()

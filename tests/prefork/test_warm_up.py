@@ -1,0 +1,74 @@
+"""What the prefork server and its workers do before there is a command leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from plumb.cli.reference import other_engines
+from plumb.kernel.features import choices, detect
+from plumb.kernel.netfilter import backends, iptables_restore, libnftables, nftables
+from plumb.prefork import warm_up
+from plumb.store import codec
+from tests import forked
+
+OF_THE_HOST = (
+    backends.writer,
+    nftables.writer,
+    libnftables.nft,
+    iptables_restore._command,
+    detect.able,
+    choices._attempt,
+    other_engines._read,
+)
+"""What a process remembers of the host that it is on: a command's caller may be on another."""
+
+
+def test_nothing_of_the_host_is_remembered() -> None:
+    """Neither which firewall it has, nor what the kernel can do, nor whose containers there are."""
+    for remembered in OF_THE_HOST:
+        remembered.cache_clear()
+    warm_up.warm_up_server()
+    assert [remembered.cache_info().currsize for remembered in OF_THE_HOST] == [0] * 7
+
+
+def test_nothing_is_left(lab: object) -> None:
+    """No descriptor, no variable, no file."""
+    before = (set(os.listdir("/proc/self/fd")), dict(os.environ))
+    warm_up.warm_up_server()
+    assert (set(os.listdir("/proc/self/fd")), dict(os.environ)) == before
+    assert not os.path.exists(warm_up.NOWHERE)
+
+
+def test_the_changes_are_made() -> None:
+    """A change of the engine's interface would be noticed by nobody else."""
+    warm_up._change()
+
+
+@pytest.mark.parametrize("words", warm_up.LINES, ids=" ".join)
+def test_a_line_is_one_that_ends_by_itself(words: tuple[str, ...]) -> None:
+    """It prints something: a table, a document, or what it lacks; no traceback."""
+    ran = forked.run(words, {**os.environ, "PLUMB_ROOT": warm_up.NOWHERE}, lambda: None)
+    assert ran.stdout or ran.stderr.startswith("plumb: ")
+    assert "Traceback" not in ran.stderr
+
+
+def test_values_have_their_decoders_afterwards() -> None:
+    """They are made once in the server, not in each of its forks."""
+    codec._decoder.cache_clear()
+    warm_up.warm_up_server()
+    assert codec._decoder.cache_info().currsize > 20
+
+
+def test_a_worker_stops_when_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is there waits for nothing but the line that has begun."""
+    lines: list[tuple[str, ...]] = []
+    monkeypatch.setattr(warm_up, "_run", lines.append)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        warm_up.warm_up_worker(listener)
+        assert lines == list(warm_up.LINES)
+        with socket.create_connection(listener.getsockname()):
+            warm_up.warm_up_worker(listener)
+    assert lines == list(warm_up.LINES)
