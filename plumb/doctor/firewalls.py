@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from bisect import bisect_left
 from collections.abc import Iterator
 
 from plumb.address import IPNetwork
+from plumb.doctor import remedies
 from plumb.foreign.fields import printable
 from plumb.frozen import replace
 from plumb.model.diagnosis.snapshot import (
@@ -107,7 +109,8 @@ def listing(chain: ForeignFirewall, why: str = "") -> str:
     """Evidence of a base chain: the command that lists it, and why it drops packets."""
     why = why or chain.why
     if chain.tool == "nft":
-        return f"nft list chain {chain.family} {chain.table} {chain.chain}: {why}"
+        words = remedies.nft_listing((chain.family, chain.table, chain.chain))
+        return f"{shlex.join(words)}: {why}"
     return f"{chain.tool} -t {chain.table} -S {chain.chain}: {why}"
 
 

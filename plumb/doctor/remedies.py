@@ -20,6 +20,7 @@ from plumb.things.layer3 import dotted
 
 MADE_ANEW = "the container made anew: its CNI plugins run again then"
 COMMANDS = {PLUMB: "plumb", "docker": "docker", "podman": "podman", "containerd": "nerdctl"}
+ChainName = tuple[str, str, str]
 CONTAINERD = "containerd"
 """Engine of pods, whose names its own commands do not take."""
 
@@ -140,6 +141,19 @@ def without_route(route: RouteState) -> Remedy:
     """The command that deletes a route of the host's."""
     words = tuple(str(route).split())
     return command(("ip", "route", "del", *words), ("ip", "route", "add", *words, *route.rest))
+
+
+def nft_listing(chain: ChainName, *options: str) -> Argv:
+    """The words that list a chain of nft.
+
+    nft puts its arguments together and would take a name with a semicolon for further commands: all
+    rules are listed then.
+
+    Args:
+        chain: its family, table and name; options: of nft.
+    """
+    what = ("chain", *chain) if plain(chain) else ("ruleset",)
+    return ("nft", *options, "list", *what)
 
 
 def iptables(tool: str, *words: str, head: bool = False) -> Remedy:

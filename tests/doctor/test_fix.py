@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from plumb.cli.diagnosis import fixes
 from plumb.doctor import fix, remedies
 from plumb.errors import Invalid, NotFound, PlumbError
 from plumb.kernel.diagnosis.undo_journal import UndoJournal
@@ -134,6 +135,17 @@ def test_what_is_not_found_is_not_mended() -> None:
     """The error says what is."""
     with pytest.raises(NotFound, match="does not find other"):
         fix.chosen([finding("")], "other", False)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("", "--fix takes a finding's name"), ("it", "doctor has no finding called it")],
+)
+def test_a_word_that_is_no_finding_is_said(word: str, said: str) -> None:
+    """Before the host is read."""
+    with pytest.raises(Invalid) as refused:
+        fixes.fix(word, yes=True, force=False)
+    assert str(refused.value) == said
 
 
 def test_nobody_is_asked_without_a_terminal(scene: Lab) -> None:

@@ -108,6 +108,15 @@ def _opened(pid: int, name: str) -> bool:
     return False
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [("filter", "nft -a list chain inet filter c"), ("x; flush ruleset", "nft -a list ruleset")],
+)
+def test_a_name_of_nft_is_no_further_command(table: str, expected: str) -> None:
+    """The kernel takes any, and nft reads its arguments as one line of its language."""
+    assert " ".join(remedies.nft_listing(("inet", table, "c"), "-a")) == expected
+
+
 EVIL = "b;reboot"
 
 

@@ -23,6 +23,7 @@ from plumb.model.diagnosis.snapshot import (
 from plumb.model.netns_state import Link
 from plumb.model.observations import Netns
 from plumb.model.ports import Port
+from tests import labs
 from tests.labs import sh
 
 PORT = Port(80, "tcp", ip_address("0.0.0.0"), 8080)
@@ -129,10 +130,12 @@ def test_other_readers_take_a_failure_for_no_rules() -> None:
 def test_rules_that_libnftables_does_not_list_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel may refuse a question while rules change."""
 
-    def refused(command: str, most: int) -> list[object]:
+    def refused(command: object) -> list[object]:
         raise KernelRefused("read other firewalls", 4)
 
     monkeypatch.setattr(rule_sets, "listed", refused)
     failed: list[str] = []
-    rule_sets.chains(failed)
+    with labs.lab():
+        sh("nft add table ip mine")
+        rule_sets.chains(failed)
     assert [each.partition(":")[0] for each in failed] == ["firewall rules"]

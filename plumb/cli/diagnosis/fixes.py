@@ -10,6 +10,7 @@ import click
 from plumb.cli import common
 from plumb.doctor import diagnose, read
 from plumb.doctor import fix as fixing
+from plumb.doctor.catalogue import CATALOGUE, PAGE
 from plumb.engine.targets import TargetResolver
 from plumb.errors import Invalid
 from plumb.foreign.fields import printable
@@ -30,6 +31,7 @@ def fix(ident: str, yes: bool, force: bool) -> int:
     Returns:
         0 if it is not found any more, 1 if it is.
     """
+    _known(ident)
     require_root("change this host")
     with common.opened() as host:
         found = diagnose.diagnose(read.read(host))
@@ -53,6 +55,19 @@ def fix(ident: str, yes: bool, force: bool) -> int:
         return 1
     _say(f"{ident} is not found any more")
     return 0
+
+
+def _known(ident: str) -> None:
+    """Refuse what is no finding's name before the host is read.
+
+    Raises:
+        Invalid: it is none.
+    """
+    if not any(ident in check.ids for check in CATALOGUE):
+        raise Invalid(
+            f"doctor has no finding called {ident}" if ident else "--fix takes a finding's name",
+            f"'plumb doctor' names each at its end, as {PAGE}#ip-forward-off",
+        )
 
 
 def undo(number: int, yes: bool) -> int:

@@ -161,5 +161,5 @@ def _listing(box: ContainerState, chain: ForeignFirewall) -> str:
     """The command that shows the rules to whoever decides."""
     words: tuple[str, ...] = (*_start(chain), "-S", chain.chain)
     if chain.tool == "nft":
-        words = ("nft", "list", "chain", chain.family, chain.table, chain.chain)
+        words = remedies.nft_listing((chain.family, chain.table, chain.chain))
     return remedies.inside_words(box.engine, box.name, words)

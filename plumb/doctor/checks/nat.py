@@ -70,8 +70,8 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
                     (_without(chain, number),)
                     if chain.tool != "nft"
                     else (
-                        remedies.quoted(
-                            f"nft -a list chain {chain.family} {chain.table} {chain.name}"
+                        shlex.join(
+                            remedies.nft_listing((chain.family, chain.table, chain.name), "-a")
                         ),
                     ),
                 )

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plumb.errors import KernelRefused, PlumbError, Unsupported
+from plumb.errors import KernelRefused, PlumbError
 from plumb.kernel.netfilter import iptables_save as save
 from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, elements, listed, tables
 from plumb.kernel.netfilter.foreign_rules import from_iptables, from_nft
+from plumb.kernel.netfilter.rule_set_size import exceeded
 from plumb.kernel.netlink.codec import attributes, text
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.kernel.netlink.uapi.linux_netfilter import (
@@ -31,29 +32,34 @@ from plumb.things.iptables import FAMILIES, TABLES
 
 ALL_HOOKS = {**HOOKS, "OUTPUT": "output"}
 FAMILIES_READ = ("ip", "ip6", "inet")
-LARGEST = 4 << 20
-"""Bytes of one listing of a container's rules at most: whoever wrote them is not trusted."""
+LARGEST, LARGEST_OF_HOST = 4 << 20, 64 << 20
+"""Bytes of rules that are read at most, as the kernel or iptables-save has them: of a container,
+where whoever wrote them is not trusted, and of the host, which has some 200,000 rules then."""
+MOST_TABLES = 32
+"""Tables that are listed one by one; more of them are listed with all that there are."""
+Where = tuple[str, str]
+"""A table's family and name."""
 ABSENT = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT})
 """Answers of a kernel without nf_tables."""
 
 
-def chains(failed: list[str], most: int = 0) -> list[ChainState]:
+def chains(failed: list[str], most: int = LARGEST_OF_HOST) -> list[ChainState]:
     """Read the chains of all tables, but for those that are switched off.
 
     Args:
         failed: sentences on what could not be read are appended. The rest is read all the same.
-        most: bytes of one listing at most; 0 for any number.
+        most: bytes of rules at most; of more none are read.
     """
-    items: list[Any] = []
-    off: dict[tuple[str, str], bool] = {}
+    off: dict[Where, bool] = {}
+    own: list[Where] = []
     with _noting(failed):
         off = _tables()
-        items = _of_all_tables(most)
+        own = _bounded([where for where in off if where[0] in FAMILIES_READ], most)
     found: list[ChainState] = []
     for family in FAMILIES:
         # Without the command, libnftables has what there is: tables may have these names.
         nft = f"{FAMILIES[family]}-nft"
-        if any((family, table) in off for table in TABLES) and save.found(f"{nft}-save"):
+        if any((family, table) in own for table in TABLES) and save.found(f"{nft}-save"):
             with _noting(failed):
                 found += _of_iptables(nft, family, most)
         if _legacy(family):
@@ -61,7 +67,7 @@ def chains(failed: list[str], most: int = 0) -> list[ChainState]:
                 found += _of_iptables(f"{FAMILIES[family]}-legacy", family, most)
     known = {(chain.family, chain.table) for chain in found if chain.tool.endswith("-nft")}
     with _noting(failed):
-        found += _of_nft(items, known)
+        found += _of_nft(_items([where for where in own if where not in known], own), known)
     return [
         chain
         for chain in found
@@ -84,7 +90,7 @@ def of_container(failed: list[str]) -> list[ChainState]:
     return chains(failed, LARGEST) if filters else []
 
 
-def _tables() -> dict[tuple[str, str], bool]:
+def _tables() -> dict[Where, bool]:
     """Read the tables of nf_tables, see `tables`; none without nf_tables."""
     try:
         return tables()
@@ -117,14 +123,31 @@ def _noting(failed: list[str]) -> Iterator[None]:
         failed.append(f"{FIREWALL}: {error}")
 
 
-def _of_all_tables(most: int) -> list[Any]:
-    """Ask libnftables for all that it has; nothing for a kernel without nf_tables."""
-    try:
-        return listed("list ruleset", most)
-    except Unsupported as error:
-        if isinstance(error.__cause__, KernelRefused):
-            return []
-        raise
+def _bounded(tables: list[Where], most: int) -> list[Where]:
+    """The tables, if their rules may be read.
+
+    Raises:
+        KernelRefused: they are too large.
+    """
+    if tables and exceeded(tables, most):
+        raise KernelRefused("read the rules", 0, f"nf_tables has more than {most >> 20} MiB")
+    return tables
+
+
+def _items(wanted: list[Where], every: list[Where]) -> list[Any]:
+    """List tables by libnftables; those of iptables, which may be long, are left out."""
+    if not wanted:
+        return []
+    if len(wanted) == len(every) or len(wanted) > MOST_TABLES:
+        return listed("list ruleset")
+    found: list[Any] = []
+    for family, name in wanted:
+        try:
+            found += listed({"table": {"family": family, "name": name}})
+        except KernelRefused as error:
+            if error.errno != errno.ENOENT:  # it went meanwhile
+                raise
+    return found
 
 
 def _legacy(family: str) -> bool:
@@ -143,22 +166,23 @@ def _used(family: str) -> list[str]:
 def _of_iptables(tool: str, family: str, most: int) -> Iterator[ChainState]:
     for table, found in save.listed(f"{tool}-save", most).items():
         names = frozenset(found)
-        for name, (policy, specs) in found.items():
+        for name, (policy, rules) in found.items():
             hook = ALL_HOOKS.get(name, "")
             yield ChainState(
                 tool,
                 family,
                 table,
                 name,
-                tuple(_rule(spec, from_iptables(spec, names)) for spec in specs),
+                tuple(_rule(spec, from_iptables(spec, names), count) for spec, count in rules),
                 hook,
                 PRIORITIES.get(table, 0) if hook else 0,
                 policy.lower() if hook else "",
             )
 
 
-def _rule(words: str, rule: FirewallRule) -> RuleState:
-    return RuleState(words, tuple((*each,) for each in rule.conditions), rule.verdict, rule.target)
+def _rule(words: str, rule: FirewallRule, packets: int) -> RuleState:
+    conditions = tuple((*each,) for each in rule.conditions)
+    return RuleState(words, conditions, rule.verdict, rule.target, packets)
 
 
 def _of_nft(items: list[Any], known: set[tuple[str, str]]) -> Iterator[ChainState]:
@@ -191,8 +215,10 @@ def _of_nft(items: list[Any], known: set[tuple[str, str]]) -> Iterator[ChainStat
 def _nft_rules(rule: Any) -> Iterator[RuleState]:
     statements = rule.get("expr", [])
     nat = next((kind for each in statements for kind in each if kind in NAT), "")
+    counters = (each["counter"] for each in statements if isinstance(each.get("counter"), dict))
+    packets = next((int(each["packets"]) for each in counters), 0)
     for one in from_nft(statements, partial(elements, rule["family"], rule["table"])):
-        yield _rule(_words(one, nat), one)
+        yield _rule(_words(one, nat), one, packets)
 
 
 NAT = ("masquerade", "snat", "dnat", "redirect")

@@ -10,6 +10,7 @@ nft_expressions   nft's words as libnftables' JSON, and back for comparison
 libnftables       the C library behind nft, bound by ctypes
 error_hints       error messages of iptables and nft, and the missing kernel feature behind each
 conntrack_flush   deletes conntrack entries that began under other rules
+rule_set_size     sizes of rule sets, before they are listed
 ruleset           all rules of a namespace, in the words of the tools that list them
 foreign_chains    chains of other firewalls on this host that drop packets
 foreign_objects   objects that others have put into plumb's own tables of nf_tables

@@ -18,12 +18,13 @@ from collections.abc import Collection, Container, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from plumb.errors import KernelRefused, PlumbError
+from plumb.errors import PlumbError
 from plumb.kernel.net.namespace_state import NamespaceState, name_of
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.foreign_rules import Json, from_iptables, from_nft
 from plumb.kernel.netfilter.iptables_save import saved
 from plumb.kernel.netfilter.libnftables import JSON, TERSE, nft
+from plumb.kernel.netfilter.rule_set_size import elements_exceed
 from plumb.kernel.netlink.codec import attributes, text
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.kernel.netlink.uapi.linux_netfilter import (
@@ -53,6 +54,9 @@ FRIENDS = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay"})
 
 NUMBERS = {NFPROTO_INET: "inet", NFPROTO_IPV4: "ip", NFPROTO_IPV6: "ip6"}
 """nft's names of the families."""
+
+LARGEST_SET = 1 << 18
+"""Bytes of a named set's elements at most: one of links or of states has some hundred."""
 
 Own = Container[tuple[str, str, str, str]]
 """plumb's rules of iptables: tool ("iptables", "ip6tables"), table, chain, words."""
@@ -153,7 +157,9 @@ def _follow(
 ) -> None:
     """Read the rules of a chain, and of the chains that it jumps to, into `lines`."""
     rules = [
-        item["rule"] for item in nft_json(f"list chain {family} {table} {chain}") if "rule" in item
+        item["rule"]
+        for item in nft_json({"chain": {"family": family, "table": table, "name": chain}})
+        if "rule" in item
     ]
     named = partial(elements, family, table)
     lines[chain] = tuple(line for rule in rules for line in from_nft(rule["expr"], named))
@@ -164,10 +170,15 @@ def _follow(
 
 def elements(family: str, table: str, name: str) -> list[Json] | None:
     """Read the elements of a named set or map; None where there is none, or it is not read."""
+    try:
+        if elements_exceed(family, table, name, LARGEST_SET):
+            return None
+    except OSError:
+        return None
     found = [
         item[kind]
         for kind in ("set", "map")
-        for item in nft_json(f"list {kind} {family} {table} {name}")
+        for item in nft_json({kind: {"family": family, "table": table, "name": name}})
         if kind in item
     ]
     return [each for one in found for each in one.get("elem", [])] if found else None
@@ -255,28 +266,27 @@ def _others(specs: list[str], chain: tuple[str, str, str], own: Own | None) -> I
             return
 
 
-def nft_json(command: str) -> list[Json]:
-    """Run a list command of nft; empty where there is no such object, or no nftables."""
+def nft_json(command: str | Json) -> list[Json]:
+    """Run a list command, see `listed`; empty where there is no such object, or no nftables."""
     try:
         return listed(command)
     except PlumbError:
         return []
 
 
-def listed(command: str, most: int = 0) -> list[Json]:
-    """Run a list command of nft.
+def listed(command: str | Json) -> list[Json]:
+    """Run a list command.
 
     Args:
-        command: in nft's language.
-        most: letters of an answer that are taken at most; 0 for any number.
+        command: in nft's language; or what to list, as libnftables-json(5) has it. The kernel takes
+        any name for a table or a set, and nft would take one for words of a command.
 
     Raises:
         Unsupported: there is no libnftables, or the kernel has no nf_tables.
-        KernelRefused: there is no such object, it may not be read, or is too large.
+        KernelRefused: there is no such object, or it may not be read.
     """
+    words = command if isinstance(command, str) else [{"list": command}]
     # The elements of named sets are not read along with all else.
-    terse = 0 if command.startswith(("list set ", "list map ")) else TERSE
-    found = nft().run(command, "read other firewalls", flags=JSON | terse)
-    if most and len(found) > most:
-        raise KernelRefused("read the rules", 0, f"nft {command}: more than {most >> 20} MiB")
+    terse = 0 if isinstance(command, dict) and command.keys() & {"set", "map"} else TERSE
+    found = nft().run(words, "read other firewalls", flags=JSON | terse)
     return list(json.loads(found)["nftables"]) if found else []

@@ -11,6 +11,9 @@ from plumb.errors import KernelRefused
 
 Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
 """{table: {chain: (policy, specs in order)}}"""
+CountedRuleset = dict[str, dict[str, tuple[str, list[tuple[str, int]]]]]
+"""The same with the number of packets that each rule has matched."""
+RULE = re.compile(r"(?:\[(\d+):\d+\] )?-A (\S+) ")
 
 
 def search_path() -> str:
@@ -36,17 +39,28 @@ def parse(text: str) -> Ruleset:
     Raises:
         ValueError, KeyError: it is no such text.
     """
-    tables: Ruleset = {}
-    chains: dict[str, tuple[str, list[str]]] = {}
+    return {
+        table: {name: (policy, [spec for spec, _ in rules]) for name, (policy, rules) in of.items()}
+        for table, of in counted(text).items()
+    }
+
+
+def counted(text: str) -> CountedRuleset:
+    """Read what iptables-save -c prints; without -c no rule has matched any packet.
+
+    Raises:
+        ValueError, KeyError: it is no such text.
+    """
+    tables: CountedRuleset = {}
+    chains: dict[str, tuple[str, list[tuple[str, int]]]] = {}
     for line in _lines(text):
         if line.startswith("*"):
             chains = tables.setdefault(line[1:], {})
         elif line.startswith(":"):
             name, policy, _ = line[1:].split(" ", 2)
             chains[name] = (policy, [])
-        elif line.startswith("-A "):
-            _, chain, spec = (line + " ").split(" ", 2)
-            chains[chain][1].append(spec.rstrip())
+        elif (rule := RULE.match(line + " ")) is not None:
+            chains[rule[2]][1].append((line[rule.end() :].rstrip(), int(rule[1] or 0)))
     return tables
 
 
@@ -55,7 +69,7 @@ def _lines(text: str) -> Iterator[str]:
     line = ""
     for each in text.split("\n"):
         line += each
-        if line.startswith("-A ") and _MARKS.sub("", line).count('"') % 2:
+        if RULE.match(line + " ") and _MARKS.sub("", line).count('"') % 2:
             line += "\n"
             continue
         yield line
@@ -79,8 +93,8 @@ def saved(command: str, *tables: str) -> Ruleset:
     return parse(_run(path, *tables).stdout) if path else {}
 
 
-def listed(command: str, most: int = 0) -> Ruleset:
-    """The rules of all tables that the kernel has already.
+def listed(command: str, most: int = 0) -> CountedRuleset:
+    """The rules of all tables that the kernel has already, with their counters.
 
     Args:
         command: as of `saved`.
@@ -93,7 +107,7 @@ def listed(command: str, most: int = 0) -> Ruleset:
     path = found(command)
     if not path:
         raise KernelRefused("read the rules", 0, f"there is no {command}")
-    with subprocess.Popen([path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([path, "-c"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         printed = process.stdout.read(most + 1 if most else -1)
         if most and len(printed) > most:
@@ -103,7 +117,7 @@ def listed(command: str, most: int = 0) -> Ruleset:
     if process.returncode:
         words = said.decode(errors="replace").strip()
         raise KernelRefused("read the rules", 0, f"{command}: {words}")
-    return parse(printed.decode(errors="replace"))
+    return counted(printed.decode(errors="replace"))
 
 
 def _run(path: str, *tables: str) -> subprocess.CompletedProcess[str]:

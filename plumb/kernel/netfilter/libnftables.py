@@ -37,6 +37,8 @@ HANDLES, JSON, TERSE = 1 << 3, 1 << 4, 1 << 11
 
 They print each object's handle (the kernel's number for it), JSON, and sets without their elements.
 """
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+"""Names that nft's language has. The kernel takes others, which nft takes for words of its own."""
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "nft_ctx_new": (c_void_p, [c_uint32]),
     "nft_ctx_free": (None, [c_void_p]),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from plumb.errors import PlumbError
 from plumb.kernel.netfilter.iptables_save import Ruleset, saved
-from plumb.kernel.netfilter.libnftables import HANDLES, TERSE, nft
+from plumb.kernel.netfilter.libnftables import HANDLES, IDENTIFIER, TERSE, nft
 from plumb.kernel.netlink.codec import attributes, be_number, text
 from plumb.kernel.netlink.connection import Connection
 from plumb.kernel.netlink.uapi.linux_netfilter import (
@@ -99,6 +99,8 @@ def listing(place: Netns, steps: Iterable[RuleHit]) -> Listing:
 
 
 def _listed(family: str, table: str) -> str:
+    if not IDENTIFIER.fullmatch(table):  # nft would take it for further commands
+        return ""
     try:
         return nft().run(f"list table {family} {table}", "read the rules", flags=HANDLES | TERSE)
     except PlumbError:

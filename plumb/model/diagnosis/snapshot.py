@@ -84,12 +84,14 @@ class RuleState:
         conditions: what is compared, with which values, and if they are negated: the fields of
             `plumb.model.foreign_firewall.Condition`.
         verdict, target: as of `plumb.model.foreign_firewall.FirewallRule`.
+        packets: how many it has matched, as its counter has it; 0 without one.
     """
 
     words: str
     conditions: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
     verdict: str = ""
     target: str = ""
+    packets: int = 0
 
 
 @frozen

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from plumb.kernel.diagnosis import rule_sets
-from plumb.kernel.netfilter import iptables_save
+from plumb.kernel.netfilter import foreign_chains, iptables_save, ruleset
 from plumb.kernel.netfilter.foreign_rules import UNKNOWN, from_nft
+from plumb.kernel.netfilter.libnftables import nft
+from plumb.model.observations import Netns, RuleHit, RuleKind
 from tests import labs
 from tests.labs import sh
 
@@ -40,16 +42,16 @@ def test_a_container_s_rules_have_a_largest_size(monkeypatch: pytest.MonkeyPatch
     sh("iptables-nft -P INPUT DROP")
     failed: list[str] = []
     assert rule_sets.of_container(failed) == []
-    assert any("iptables-nft-save: more than" in each for each in failed)
+    assert failed == ["firewall rules: cannot read the rules: nf_tables has more than 0 MiB"]
 
 
 def test_text_that_is_not_understood_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of a diagnosis goes on without it."""
 
-    def broken(text: str) -> iptables_save.Ruleset:
+    def broken(text: str) -> iptables_save.CountedRuleset:
         raise ValueError("no such text")
 
-    monkeypatch.setattr(iptables_save, "parse", broken)
+    monkeypatch.setattr(iptables_save, "counted", broken)
     sh("iptables-nft -P INPUT DROP")
     failed: list[str] = []
     assert "iptables-nft" not in {each.tool for each in rule_sets.of_container(failed)}
@@ -89,3 +91,71 @@ def test_what_is_not_read_may_accept(statements: list[Any]) -> None:
     """A named set or map that is large, or that cannot be read."""
     (rule,) = from_nft(statements, lambda name: None)
     assert (rule.conditions, rule.verdict) == ((UNKNOWN,), "accept")
+
+
+def make(*commands: dict[str, Any]) -> None:
+    """Write to nf_tables what nft's own language has no words for."""
+    nft().run([{"add": each} for each in commands], "make it")
+
+
+def test_a_name_is_no_command() -> None:
+    """The kernel takes any name, and nft's language would have a further command in it."""
+    name = "x; add table ip written"
+    where = {"family": "ip", "table": "mine"}
+    base = {"type": "filter", "hook": "input", "prio": 0, "policy": "drop"}
+    match = {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": f"@{name}"}
+    make(
+        {"table": {"family": "ip", "name": "mine"}},
+        *(
+            {"set": {**where, "name": each, "type": "ifname", "elem": ["lo"]}}
+            for each in ("x", name)
+        ),
+        {"map": {**where, "name": "x2", "type": "ifname", "map": "verdict"}},
+        {"chain": {**where, "name": "c", **base}},
+        {"rule": {**where, "chain": "c", "expr": [{"match": match}, {"drop": None}]}},
+    )
+    (chain,) = rule_sets.of_container([])
+    assert chain.rules[0].conditions == (("iifname", ("lo",), False),)
+    assert sh("nft list tables") == "table ip mine\n"
+
+
+def test_a_table_s_name_is_no_command() -> None:
+    """As a trace lists the tables that a packet has met."""
+    name = "x; add table ip written"
+    make({"table": {"family": "ip", "name": "x"}}, {"table": {"family": "ip", "name": name}})
+    before = sh("nft list tables")
+    hit = RuleHit(0, Netns("host", ""), "nft", "ip", name, "c", RuleKind.RULE, "accept")
+    ruleset.listing(Netns("host", ""), [hit])
+    assert sh("nft list tables") == before
+
+
+def test_large_sets_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they let through is not known then."""
+    sh("nft add table ip mine; nft add set ip mine s '{ type ifname; elements = { lo, eth0 }; }'")
+    assert foreign_chains.elements("ip", "mine", "s") == ["lo", "eth0"]
+    monkeypatch.setattr(foreign_chains, "LARGEST_SET", 10)
+    assert foreign_chains.elements("ip", "mine", "s") is None
+
+
+def test_the_size_of_rules_is_asked_before_they_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libnftables would make text of all of them first."""
+
+    def refused(command: object) -> list[Any]:
+        raise AssertionError(f"{command} was asked")
+
+    sh("nft add table ip mine; nft add chain ip mine c '{ type filter hook input priority 0; }'")
+    sh("for n in 1 2 3 4 5 6 7 8; do nft add rule ip mine c tcp dport $n counter drop; done")
+    assert len(rule_sets.chains([])[0].rules) == 8
+    monkeypatch.setattr(rule_sets, "listed", refused)
+    failed: list[str] = []
+    assert rule_sets.chains(failed, most=1000) == []
+    assert failed == ["firewall rules: cannot read the rules: nf_tables has more than 0 MiB"]
+
+
+def test_rules_have_the_packets_of_their_counters() -> None:
+    """Of both tools."""
+    sh("iptables-nft -A OUTPUT -o lo -j ACCEPT; nft add table ip mine")
+    sh("nft add chain ip mine c '{ type filter hook output priority 0; }'")
+    sh("nft add rule ip mine c oifname lo counter accept; ping -c 2 -i 0.2 127.0.0.1")
+    counted = {each.tool: each.rules[0].packets for each in rule_sets.chains([]) if each.rules}
+    assert counted == {"iptables-nft": 4, "nft": 4}
