@@ -121,8 +121,8 @@ class _Replacement:
         return hashlib.blake2b(data, key=self._secret, digest_size=8).digest()
 
 
-FREE = frozenset({"hosts", "ns"})
-"""Fields that no check reads."""
+FREE = frozenset({"hosts", "ns", "netns"})
+"""Fields that no check reads, or only shows."""
 PUBLIC = frozenset({"engine", "driver", "kind", "type", "hook", "tool", "family", "policy"})
 
 

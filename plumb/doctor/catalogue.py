@@ -22,6 +22,8 @@ from plumb.doctor.checks import (
     record,
     routing,
 )
+from plumb.doctor.checks.counters import checksums, direct, tracking, unanswered
+from plumb.doctor.checks.overlay import node_ports, tunnels
 from plumb.model.diagnosis.finding import Finding
 from plumb.model.diagnosis.snapshot import Snapshot
 
@@ -51,9 +53,10 @@ CATALOGUE = (
     Check(("iptables-variants",), "firewall rules", firewall.both_variants),
     Check(("ufw-bypassed",), "firewall rules", firewall.ufw_bypassed),
     Check(("dns-blocked",), "firewall rules", host_input.dns_blocked),
-    Check(("overlay-ports",), "firewall rules", host_input.overlay_ports),
+    Check(("direct-access-dropped",), "firewall rules", direct.dropped),
     Check(("port-dropped-inside", "firewall-inside"), "firewall rules", inside.blocked),
     Check(("port-taken-by-rule",), "address translation", nat.dnat_first),
+    Check(("port-not-rewritten",), "address translation", nat.not_rewritten),
     Check(("no-masquerade",), "address translation", nat.no_masquerade),
     Check(("stray-masquerade",), "address translation", nat.stray_masquerade),
     Check(("subnet-twice",), "subnets and routes", routing.subnet_twice),
@@ -78,14 +81,24 @@ CATALOGUE = (
     Check(("mtu-above-uplink",), "MTUs", mtu.above_uplink),
     Check(("stale-flow",), "connection tracking", nat.stale_flow),
     Check(("conntrack-full",), "connection tracking", limits.conntrack),
+    Check(("conntrack-was-full",), "connection tracking", tracking.was_full),
+    Check(("packets-invalid",), "connection tracking", tracking.invalid),
     Check(("neighbours-full",), "neighbours", limits.neighbours),
     Check(("parent-down", "parent-no-carrier"), "macvlan and ipvlan", lan.parent_down),
     Check(("macvlan-wifi",), "macvlan and ipvlan", lan.wireless),
+    Check(("nothing-received",), "macvlan and ipvlan", unanswered.nothing_received),
+    Check(("overlay-ports",), "overlay networks", node_ports.dropped),
+    Check(("overlay-port-silent",), "overlay networks", node_ports.silent),
+    Check(("tunnel-missing", "tunnel-down", "tunnel-differs"), "overlay networks", tunnels.broken),
+    Check(("tunnel-no-route", "tunnel-end-gone"), "overlay networks", tunnels.unreached),
+    Check(("tunnel-mtu",), "overlay networks", tunnels.too_large),
     Check(
         ("embedded-dns-silent", "dns-loopback", "dns-no-route"), "name servers", names.unanswered
     ),
     Check(("host-dns-empty",), "name servers", names.host_without),
     Check(("accept-ra-off",), "IPv6", forwarding.not_accepted),
+    Check(("checksum-errors",), "the kernel", checksums.damaged),
+    Check(("iptables-without-kernel",), "the kernel", limits.no_legacy),
     Check(("modules-of-another-kernel",), "the kernel", limits.modules),
     Check(("plumb-drift",), "plumb's record", record.drifted),
     Check(("not-read",), "what could be read", record.unread),

@@ -28,6 +28,11 @@ ON_HOST = {
     "ufw-bypassed": (FIREWALL,),
     "no-localhost": (SOCKETS,),
     "hairpin-off": (SOCKETS,),
+    "port-not-rewritten": (FIREWALL, SOCKETS),
+    "overlay-port-silent": (SOCKETS,),
+    "tunnel-no-route": (ROUTES, POLICY),
+    "tunnel-end-gone": (ADDRESSES,),
+    "packets-invalid": (FIREWALL,),
 }
 """Parts of the host's namespace in which a finding misses something, by its id."""
 IN_CONTAINER = {

@@ -165,6 +165,11 @@ def matches(rule: RuleState, packets: Traffic) -> bool:
     return _rule(rule).fit(packets) is Fit.ALL
 
 
+def may_match(rule: RuleState, packets: Traffic) -> bool:
+    """True if some of the packets may match all conditions of a rule."""
+    return _rule(rule).fit(packets) is not Fit.NONE
+
+
 def _covers(rule: FirewallRule, outgoing: Traffic) -> bool:
     sources = [each for each in rule.conditions if each.key == "saddr"]
     return rule.fit(outgoing) is not Fit.NONE and all(

@@ -6,6 +6,7 @@ of which little could be read is not one without faults.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,9 +16,12 @@ from plumb.engine.host import Host
 from plumb.engine.targets import TargetResolver
 from plumb.errors import PlumbError
 from plumb.frozen import collector_paused, replace
-from plumb.kernel.diagnosis import machine, namespace
+from plumb.kernel.diagnosis import machine, namespace, tunnels
 from plumb.kernel.foreign import files_inside
+from plumb.kernel.netns.references import FOLDERS
 from plumb.model.cnm import Network
+from plumb.model.diagnosis import overlay_state
+from plumb.model.diagnosis.overlay_state import OverlayState
 from plumb.model.diagnosis.snapshot import (
     PLUMB,
     ContainerState,
@@ -34,6 +38,8 @@ from plumb.model.observations import HOST, Netns
 from plumb.model.settings import Settings
 
 THREADS = 4
+NODE_PORTS = frozenset({overlay_state.GOSSIP_PORT, overlay_state.MANAGER_PORT})
+"""Ports whose holder a check asks for; that of the tunnels is the kernel's own socket."""
 Listening = Mapping[Listener, int]
 Reading = tuple[Netns, NamespaceState, Listening]
 
@@ -63,6 +69,7 @@ def read(host: Host) -> Snapshot:
             tuple(_networks(targets, host.settings)),
             flows,
             machine.read(),
+            tuple(_overlays(targets, missing)),
             _drifts(host, missing),
             tuple(dict.fromkeys(str(each.engine) for each in targets.foreign.sources)),
             (*missing, *unread),
@@ -126,7 +133,7 @@ def _owned(
         for end in box.ends
         for port in end.ports
         for number in (port.port, port.host_port)
-    }
+    } | NODE_PORTS
     kept = list(readings)
     wanted = frozenset(
         inode for _, _, found in kept for each, inode in found.items() if each.port in ports
@@ -188,10 +195,27 @@ def _network(net: Network, engine: str, driver: str) -> NetworkState:
         net.on_lan,
         net.traits.own_mac,
         net.traits.multi_host,
+        net.overlay.vnis,
+        net.overlay.encrypted,
+        net.overlay.vtep,
+        net.overlay.port if engine == PLUMB and net.traits.multi_host else 0,
     )
 
 
 NATTED = (GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED)
+
+
+def _overlays(targets: TargetResolver, missing: list[str]) -> Iterable[OverlayState]:
+    """Read the namespaces of overlay networks that containers of this host are on."""
+    used = {net.id for member in targets.members for _, net in member.ends}
+    for net in targets.networks:
+        known = (net.overlay.netns, *(f"{folder}/1-{net.id[:10]}" for folder in FOLDERS))
+        files = [file for file in known if file and os.path.exists(file)]
+        if net.multi_host and net.id in used and files:
+            try:
+                yield OverlayState(net.id, files[0], tunnels.read(files[0]))
+            except (PlumbError, OSError) as error:
+                missing.append(f"the namespace of the network {net.name}: {error}")
 
 
 def _flows(containers: Iterable[ContainerState]) -> tuple[tuple[FlowState, ...], tuple[str, ...]]:

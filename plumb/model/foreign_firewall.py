@@ -297,11 +297,11 @@ class ForeignFirewall:
         return (self._verdict(traffic) or self.policy) != "accept"
 
     def refuses(self, traffic: Traffic) -> bool:
-        """True if a rule of an input chain drops packets to the host for certain.
+        """True if a rule drops packets to the host for certain, or what it sends to such a port.
 
         A policy is no proof: rules before it may accept for reasons that are not known here.
         """
-        return self.hook == "input" and self._verdict(traffic) == "drop"
+        return self.hook in ("input", "output") and self._verdict(traffic) == "drop"
 
     def _stops_to_host(self, traffic: Traffic) -> bool:
         if self.hook == "input" and traffic.way is TrafficKind.PROXIED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
@@ -12,43 +11,19 @@ from plumb.cli.diagnosis.doctor import doctor
 from plumb.doctor import diagnose, document
 from plumb.errors import Invalid
 from plumb.model.diagnosis.finding import Finding
-from plumb.model.diagnosis.snapshot import (
-    ChainState,
-    ContainerState,
-    EndState,
-    NamespaceState,
-    NetworkState,
-    RuleState,
-    Snapshot,
-)
-from plumb.model.ports import Port
-
-SUBNET = ip_network("172.20.0.0/24")
+from plumb.model.diagnosis.snapshot import ChainState, NamespaceState, RuleState, Snapshot
+from tests.doctor.made import SHOP, chain, found, rule, web
 
 
 def snapshot(*chains: ChainState, **settings: str) -> Snapshot:
     """A host with one network, and a container with the published port 8080."""
-    port = Port(80, "tcp", ip_address("0.0.0.0"), 8080)
-    end = EndState("n", "", ip_interface("172.20.0.2/24"), None, (port,))
-    net = NetworkState("n", "shop", "docker", "bridge", "br0", "", (SUBNET,), bridge_in_host=True)
     host = NamespaceState("host", chains=chains, settings=tuple(settings.items()))
-    return Snapshot(host, (), (ContainerState("web", "docker", "web", (end,)),), (net,))
-
-
-def found(given: Snapshot) -> dict[str, Finding]:
-    """The findings by their ids."""
-    return {each.id: each for each in diagnose.diagnose(given)}
-
-
-def chain(name: str, *rules: RuleState, policy: str = "") -> ChainState:
-    """A chain of iptables' table filter."""
-    hook = "forward" if policy else ""
-    return ChainState("iptables-nft", "ip", "filter", name, rules, hook, 0, policy)
+    return Snapshot(host, (), (web("tcp"),), (SHOP,))
 
 
 def jump(target: str) -> RuleState:
     """A rule that jumps to a chain."""
-    return RuleState(f"-j {target}", (), "jump", target)
+    return rule(f"-j {target}", "jump")
 
 
 @pytest.mark.parametrize("value", ["²", "9" * 5000, "-1", "", "1 2"])
@@ -86,7 +61,7 @@ def test_a_long_way_of_jumps() -> None:
 
 def denied(words: str) -> dict[str, Finding]:
     """The findings with a rule of ufw's."""
-    return found(snapshot(chain("ufw-user-input", RuleState(words, (), "drop"))))
+    return found(snapshot(chain("ufw-user-input", rule(words, "drop"))))
 
 
 def test_a_rule_of_ufw_is_about_all_clients() -> None:

@@ -58,6 +58,15 @@ def test_a_flushed_docker_host_is_told_to_restart_docker(docker: Dockerd) -> Non
     assert until(docker) == []
 
 
+def test_a_published_port_without_its_rule_is_found(docker: Dockerd) -> None:
+    """docker-proxy serves it on, under the bridge's address."""
+    sh("iptables -t nat -F DOCKER")
+    (mine,) = until(docker, "port-not-rewritten")
+    assert mine.subject.startswith("port 8080/tcp leads to web by a proxy alone")
+    docker.cli(str(mine.remedies[0]))
+    assert until(docker) == []
+
+
 def test_rules_inside_a_container_are_found(docker: Dockerd) -> None:
     """They are in no listing of the host's; the remedy is a command in the namespace."""
     inside = f"nsenter --net={docker.netns('web')} iptables"

@@ -6,23 +6,16 @@ import fcntl
 import os
 import subprocess
 from contextlib import suppress
-from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
 import pytest
 
-from plumb.doctor import diagnose, remedies
-from plumb.model.diagnosis.snapshot import (
-    ChainState,
-    ContainerState,
-    EndState,
-    NamespaceState,
-    NetworkState,
-    RuleState,
-    Snapshot,
-)
+from plumb.doctor import remedies
+from plumb.frozen import replace
+from plumb.model.diagnosis.snapshot import ChainState, NamespaceState, Snapshot
 from plumb.model.foreign_firewall import ForeignFirewall, openings
 from tests import labs
+from tests.doctor.made import SHOP, chain, found, rule, web
 from tests.waiting import until
 
 UP, DOWN = ("ip", "link", "set", "eth0", "up"), ("ip", "link", "set", "eth0", "down")
@@ -122,36 +115,14 @@ EVIL = "b;reboot"
 
 def test_names_of_a_snapshot_are_words_of_a_shell() -> None:
     """A link, a route, a table and a rule of somebody's file run nothing of theirs."""
-    net = NetworkState(
-        "n",
-        "shop",
-        "docker",
-        "bridge",
-        EVIL,
-        "",
-        (ip_network("172.20.0.0/24"),),
-        bridge_in_host=True,
-    )
-    end = EndState("n", "", ip_interface("172.20.0.2/24"))
     chains = (
         ChainState("nft", "inet", EVIL, "forward", (), "forward", 0, "drop"),
-        ChainState(
-            "iptables-nft",
-            "ip",
-            "nat",
-            "POSTROUTING",
-            (RuleState("-j MASQUERADE; reboot"),),
-            "postrouting",
-            100,
-            "accept",
-        ),
+        chain("POSTROUTING", rule("-j MASQUERADE; reboot"), table="nat"),
     )
     host = NamespaceState("host", chains=chains)
-    bad = Snapshot(host, (), (ContainerState("web", "docker", "web", (end,)),), (net,))
+    every = found(Snapshot(host, (), (web(),), (replace(SHOP, link=EVIL),)))
 
-    found = diagnose.diagnose(bad)
-
-    lines = {each.id: tuple(map(str, each.remedies)) for each in found}
+    lines = {ident: tuple(map(str, each.remedies)) for ident, each in every.items()}
     assert lines["second-firewall"] == ("have it accept them",)
     assert lines["stray-masquerade"] == (
         "iptables-nft -t nat -D POSTROUTING -j 'MASQUERADE;' reboot",

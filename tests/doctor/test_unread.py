@@ -3,71 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
 
-from plumb.doctor import diagnose
 from plumb.errors import KernelRefused
 from plumb.frozen import replace
 from plumb.kernel.diagnosis import rule_sets
 from plumb.kernel.netfilter import iptables_save
-from plumb.model.diagnosis.snapshot import (
-    ContainerState,
-    EndState,
-    NamespaceState,
-    NetworkState,
-    Snapshot,
-)
+from plumb.model.diagnosis.snapshot import EndState, NamespaceState, NetworkState, Snapshot
 from plumb.model.netns_state import Link
 from plumb.model.observations import Netns
-from plumb.model.ports import Port
 from tests import labs
+from tests.doctor.made import SHOP, WEB, found, web
 from tests.labs import sh
 
-PORT = Port(80, "tcp", ip_address("0.0.0.0"), 8080)
-END = EndState("n", "", ip_interface("172.20.0.2/24"), None, (PORT,))
 LAN = NetworkState("l", "lan", "docker", "macvlan", parent="eth0", on_lan=True)
-SHOP = NetworkState(
-    "n",
-    "shop",
-    "docker",
-    "bridge",
-    "br0",
-    "",
-    (ip_network("172.20.0.0/24"),),
-    (ip_address("172.20.0.1"),),
-    bridge_in_host=True,
-)
-WEB = ContainerState("web", "docker", "web", (END, EndState("l")))
+ON_BOTH = replace(web("tcp"), ends=(*web("tcp").ends, EndState("l")))
 BARE = Snapshot(
     NamespaceState("host", resolv="nameserver 192.0.2.1\n"),
     (NamespaceState("web", resolv="nameserver 127.0.0.11\n"),),
-    (WEB,),
+    (ON_BOTH,),
     (SHOP, LAN),
 )
 """A host and a container in which there is nothing at all."""
 
 
-def ids(snapshot: Snapshot) -> set[str]:
-    """The findings' ids."""
-    return {each.id for each in diagnose.diagnose(snapshot)}
-
-
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        ("sockets", {"no-localhost"}),
+        ("sockets", {"no-localhost", "port-not-rewritten"}),
         ("links", {"bridge-missing", "parent-down"}),
-        ("firewall rules", {"no-masquerade"}),
+        ("firewall rules", {"no-masquerade", "port-not-rewritten"}),
     ],
 )
 def test_a_part_of_the_host_that_was_not_read_proves_nothing(part: str, expected: set[str]) -> None:
     """Its findings go, `not-read` comes, and the others stay."""
     host = replace(BARE.host, unread=(f"{part}: operation not permitted",))
-    assert ids(replace(BARE, host=host)) == ids(BARE) - expected | {"not-read"}
-    assert expected <= ids(BARE)
+    before, after = found(BARE).keys(), found(replace(BARE, host=host)).keys()
+    assert after == before - expected | {"not-read"}
+    assert expected <= before
 
 
 @pytest.mark.parametrize(
@@ -82,19 +57,21 @@ def test_a_part_of_a_container_that_was_not_read_proves_nothing(
     part: str, expected: set[str]
 ) -> None:
     """As on the host."""
-    web = replace(BARE.spaces[0], unread=(f"{part}: operation not permitted",))
-    assert ids(replace(BARE, spaces=(web,))) == ids(BARE) - expected | {"not-read"}
-    assert expected <= ids(BARE)
+    inside = replace(BARE.spaces[0], unread=(f"{part}: operation not permitted",))
+    assert found(replace(BARE, spaces=(inside,))).keys() == found(BARE).keys() - expected | {
+        "not-read"
+    }
+    assert expected <= found(BARE).keys()
 
 
 def test_routes_that_were_not_read_are_none_that_are_gone() -> None:
     """A container has a default route in all likelihood."""
     link = Link(Netns("web", ""), 2, "eth0")
-    address = ("eth0", ip_interface("172.20.0.2/24"))
-    web = replace(BARE.spaces[0], links=(link,), addresses=(address,))
-    lost = replace(web, unread=("routes: operation not permitted",))
-    assert "no-default-route" in ids(replace(BARE, spaces=(web,)))
-    assert "no-default-route" not in ids(replace(BARE, spaces=(lost,)))
+    address = ("eth0", WEB)
+    inside = replace(BARE.spaces[0], links=(link,), addresses=(address,))
+    lost = replace(inside, unread=("routes: operation not permitted",))
+    assert "no-default-route" in found(replace(BARE, spaces=(inside,)))
+    assert "no-default-route" not in found(replace(BARE, spaces=(lost,)))
 
 
 @pytest.fixture

@@ -12,9 +12,6 @@ from plumb.model.diagnosis.remedy import Advice
 from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
 from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind
 
-SWARM = (("udp", 4789), ("udp", 7946), ("tcp", 7946), ("tcp", 2377))
-"""Ports of a node: the tunnels, the members' gossip, the managers."""
-
 
 def _chains(snapshot: Snapshot) -> Iterator[ForeignFirewall]:
     """The base chains that packets to the host pass."""
@@ -75,33 +72,3 @@ def _accepting(chain: ForeignFirewall, link: str) -> Advice:
         *("-i", link, "-p", "udp", "--dport", "53", "-j", "ACCEPT"),
         head=True,
     )
-
-
-def overlay_ports(snapshot: Snapshot) -> Iterator[Finding]:
-    """Find ports of overlay networks that the host's firewall drops on their way in."""
-    nets = [net for net in snapshot.networks if net.multi_host]
-    uplinks = firewalls.uplinks(snapshot, 4)
-    anybody = next((ip.network for dev, ip in snapshot.host.addresses if dev in uplinks), None)
-    for chain in _chains(snapshot) if nets and anybody else ():
-        assert anybody is not None
-        lost = [
-            f"{port}/{protocol}"
-            for protocol, port in SWARM
-            if chain.concerns(4) and chain.refuses(_to_host(uplinks, anybody, protocol, port))
-        ]
-        if lost:
-            yield Finding(
-                "overlay-ports",
-                Grade.PROVEN,
-                Severity.PROBLEM,
-                f"the host drops what other nodes send to {', '.join(lost)}",
-                ("host", *(net.name for net in nets)),
-                (f"{chain}: drops it",),
-                "Overlay networks need UDP port 4789 for their packets, 7946 for nodes' news and"
-                " TCP port 2377 on managers. Containers on other nodes are not reached.",
-                tuple(
-                    f"iptables -w -I INPUT -p {each.partition('/')[2]}"
-                    f" --dport {each.partition('/')[0]} -s ADDRESS_OF_THE_OTHER_NODES -j ACCEPT"
-                    for each in lost
-                ),
-            )

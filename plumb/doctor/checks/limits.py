@@ -13,9 +13,11 @@ from plumb.things.layer3 import dotted
 COUNT, MOST = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
 NEIGHBOURS = "net/ipv4/neigh/default/gc_thresh3"
 NEARLY = 0.8
+LEGACY = "legacy"
+"""Word in the name of the file that iptables is then: xtables-legacy-multi."""
 
 
-def _number(snapshot: Snapshot, name: str) -> int | None:
+def number(snapshot: Snapshot, name: str) -> int | None:
     """A sysctl of the host that is a number; None where the kernel has none."""
     value = snapshot.host.setting(name)
     return int(value) if re.fullmatch("[0-9]{1,18}", value) else None
@@ -23,7 +25,7 @@ def _number(snapshot: Snapshot, name: str) -> int | None:
 
 def conntrack(snapshot: Snapshot) -> Iterator[Finding]:
     """Find connection tracking that has no room for further flows."""
-    count, most = (_number(snapshot, name) for name in (COUNT, MOST))
+    count, most = (number(snapshot, name) for name in (COUNT, MOST))
     if count is not None and most and count >= NEARLY * most:
         full = count >= most
         yield Finding(
@@ -41,7 +43,7 @@ def conntrack(snapshot: Snapshot) -> Iterator[Finding]:
 
 def neighbours(snapshot: Snapshot) -> Iterator[Finding]:
     """Find a neighbour table that has no room: it is one for all namespaces."""
-    most = _number(snapshot, NEIGHBOURS)
+    most = number(snapshot, NEIGHBOURS)
     spaces = (snapshot.host, *snapshot.spaces)
     count = sum(
         each.ip.version == 4 and each.state not in ("PERMANENT", "NOARP")
@@ -60,6 +62,32 @@ def neighbours(snapshot: Snapshot) -> Iterator[Finding]:
             "The kernel has one table of neighbours for all namespaces. A packet to a neighbour for"
             " whom there is no room is not sent (Neighbour table overflow).",
             (remedies.setting(snapshot.host, NEIGHBOURS, str(4 * most)),),
+        )
+
+
+def no_legacy(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find a host whose command iptables is of the variant that its kernel has no tables for."""
+    machine = snapshot.machine
+    engine = next((name for _, name in machine.processes if name in ("dockerd", "podman")), "")
+    if not machine.legacy and LEGACY in machine.iptables and engine:
+        yield Finding(
+            "iptables-without-kernel",
+            Grade.LIKELY,
+            Severity.WARNING,
+            "the command iptables needs tables that the running kernel does not have",
+            ("host",),
+            (
+                f"iptables: {machine.iptables}",
+                f"/lib/modules/{machine.release}: no ip_tables, and none is loaded",
+                f"{engine} runs",
+            ),
+            "The legacy variant says 'Table does not exist' on a kernel without"
+            " CONFIG_NETFILTER_XTABLES_LEGACY (6.17 and later). Engines that run this command fail"
+            " to publish ports and to start containers.",
+            (
+                "update-alternatives --set iptables /usr/sbin/iptables-nft",
+                "update-alternatives --set ip6tables /usr/sbin/ip6tables-nft",
+            ),
         )
 
 

@@ -11,11 +11,19 @@ from itertools import takewhile
 from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Advice, command
-from plumb.model.diagnosis.snapshot import ChainState, NetworkState, RuleState, Snapshot
+from plumb.model.diagnosis.snapshot import (
+    ChainState,
+    ContainerState,
+    NetworkState,
+    RuleState,
+    Snapshot,
+)
 from plumb.model.foreign_firewall import Traffic, TrafficKind
+from plumb.model.ports import Port
 from plumb.things.iptables import waiting
 
 REWRITES = re.compile(r"-j (?:DNAT|REDIRECT)\b")
+ANYBODY = ip_network("0.0.0.0/0")
 ENGINES = re.compile(r"DOCKER|PLUMB|CNI-HOSTPORT-DNAT|NETAVARK-HOSTPORT-DNAT")
 """Chains in which engines rewrite published ports."""
 
@@ -77,6 +85,62 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
                 )
 
 
+def not_rewritten(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find published ports of Docker's that no rule of NAT leads to their container.
+
+    plumb's own rules are held against its record.
+    """
+    rules = [
+        rule
+        for chain in snapshot.host.chains
+        if chain.family in ("ip", "inet")
+        for rule in chain.rules
+        if re.search(firewalls.REWRITES, rule.words)
+    ]
+    reported = set()
+    for box, end, net in snapshot.ends():
+        for port in end.ports if net.engine == "docker" and net.bridged and 4 in net.nat else ():
+            where = (str(port.protocol), port.host_port)
+            asked = Traffic(TrafficKind.PROXIED, "", ANYBODY, frozenset(), *where)
+            if (
+                port.host_port
+                and port.host_ip.version == 4
+                and end.ip is not None
+                and where not in reported
+                and not any(firewalls.may_match(rule, asked) for rule in rules)
+            ):
+                reported.add(where)
+                yield _not_rewritten(snapshot, box, net, port)
+
+
+def _not_rewritten(
+    snapshot: Snapshot, box: ContainerState, net: NetworkState, port: Port
+) -> Finding:
+    name = f"{port.host_port}/{port.protocol}"
+    held = [
+        each
+        for each in snapshot.host.listeners
+        if (each.protocol, each.port) == (port.protocol, port.host_port)
+    ]
+    return Finding(
+        "port-not-rewritten",
+        Grade.LIKELY,
+        Severity.WARNING if held else Severity.PROBLEM,
+        f"port {name} leads to {box.name} "
+        + ("by a proxy alone, which hides the clients' addresses" if held else "no more"),
+        (box.name, net.name),
+        (
+            f"no rule of iptables -t nat or of nft rewrites port {name}",
+            f"ss -lnp: {held[0].who or 'somebody'} listens at {name}"
+            if held
+            else f"ss -ln: nobody at {name}",
+        ),
+        "The engine writes a rule of NAT for each published port. It was removed, by iptables -t"
+        " nat -F or the reload of another firewall, or the engine was told to write none.",
+        (remedies.rebuild(net.engine),),
+    )
+
+
 def dnat_first(snapshot: Snapshot) -> Iterator[Finding]:
     """Find rules that rewrite a published port's packets before its engine's own rules do."""
     published = {
@@ -85,7 +149,6 @@ def dnat_first(snapshot: Snapshot) -> Iterator[Finding]:
         for port in end.ports
         if net.bridged and port.host_port
     }
-    anybody = ip_network("0.0.0.0/0")
     for chain in snapshot.host.chains:
         if (chain.table, chain.name, chain.family) != ("nat", "PREROUTING", "ip"):
             continue
@@ -93,7 +156,7 @@ def dnat_first(snapshot: Snapshot) -> Iterator[Finding]:
         for number, rule in _last_first(tuple(own)):
             for (protocol, port), name in published.items() if REWRITES.search(rule.words) else ():
                 uplinks = firewalls.uplinks(snapshot, 4)
-                packets = Traffic(TrafficKind.PROXIED, "", anybody, uplinks, protocol, port)
+                packets = Traffic(TrafficKind.PROXIED, "", ANYBODY, uplinks, protocol, port)
                 if rule.conditions and firewalls.matches(rule, packets):
                     yield _taken(chain, number, name, f"{port}/{protocol}")
 

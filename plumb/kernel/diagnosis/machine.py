@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plumb.kernel.diagnosis.namespace import text
 from plumb.kernel.foreign import processes
+from plumb.kernel.netfilter import iptables_save
 from plumb.kernel.netlink.ctnetlink import Table
 from plumb.model.diagnosis.snapshot import FlowState, MachineState
 
@@ -19,6 +20,10 @@ SETTING = re.compile(
     r"|ipv6[./]conf[./]all[./]forwarding))\s*=\s*(\d+)\s*$",
     re.MULTILINE,
 )
+LOADED = "/proc/thread-self/net/ip_tables_names"
+LEGACY = re.compile(r"/ip_tables\.ko")
+LONGEST_LIST = 4 << 20
+"""Bytes of a list of modules that are read."""
 NETWORKD = "systemd-network"
 LINKS = "/run/systemd/netif/links"
 """Folder of systemd-networkd's state of each link, by the link's index."""
@@ -52,7 +57,18 @@ def read() -> MachineState:
         running,
         tuple(_persistent()),
         tuple(_managed()) if networkd else (),
+        os.path.realpath(found) if (found := iptables_save.found("iptables")) else "",
+        _legacy(),
     )
+
+
+def _legacy() -> bool:
+    """Test for the legacy variant's tables, without a question that would load their module."""
+    if os.path.exists(LOADED):
+        return True
+    folder = f"{MODULES}/{os.uname().release}"
+    known = [text(f"{folder}/{name}", LONGEST_LIST) for name in ("modules.builtin", "modules.dep")]
+    return not all(known) or any(LEGACY.search(each) for each in known)
 
 
 def _modules() -> Iterator[str]:

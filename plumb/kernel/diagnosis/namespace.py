@@ -51,7 +51,21 @@ OF_HOST = (
     "net/netfilter/nf_conntrack_count",
     "net/netfilter/nf_conntrack_max",
     "net/ipv4/neigh/default/gc_thresh3",
+    "net/netfilter/nf_conntrack_tcp_be_liberal",
 )
+COUNTED = frozenset(
+    {
+        "IPReversePathFilter",
+        "TCPSynRetrans",
+        "IpInReceives",
+        "TcpInSegs",
+        "TcpInCsumErrors",
+        "UdpInDatagrams",
+        "UdpInCsumErrors",
+    }
+)
+TRACKED = frozenset({"invalid", "early_drop"})
+"""Counters that are kept, of /proc/net/netstat, /proc/net/snmp and connection tracking."""
 OF_LINK = ("rp_filter", "forwarding", "route_localnet")
 MOST_LINKS = 64
 """Links of the host whose settings are read; ports of bridges are none of them."""
@@ -84,7 +98,8 @@ def read(place: Netns, *, host: bool = False) -> tuple[NamespaceState, dict[List
             reader.part(NEIGHBOURS, lambda: inventory.neighbours(links)),
             tuple(listening),
             tuple(_settings(links, host)),
-            tuple(_counters()),
+            tuple(_counters(host)),
+            () if host else tuple(_received()),
             tuple((rule_sets.chains if host else rule_sets.of_container)(reader.failed)),
             wireless=tuple(_wireless()),
         )
@@ -131,13 +146,34 @@ def _settings(links: Sequence[Link], host: bool) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _counters() -> Iterator[tuple[str, int]]:
-    """Read the counter of packets that the reverse path filter dropped (/proc/net/netstat)."""
-    lines = text("/proc/thread-self/net/netstat").splitlines()
-    for heads, values in zip(lines[::2], lines[1::2], strict=False):
-        for name, value in zip(heads.split()[1:], values.split()[1:], strict=False):
-            if name == "IPReversePathFilter":
-                yield name, int(value)
+def _counters(host: bool) -> Iterator[tuple[str, int]]:
+    """Read counters of `COUNTED`; of the host, what connection tracking has counted as well."""
+    for file in ("netstat", "snmp"):
+        lines = text(f"/proc/thread-self/net/{file}").splitlines()
+        for heads, values in zip(lines[::2], lines[1::2], strict=False):
+            protocol, *names = heads.split()
+            prefix = "" if file == "netstat" else protocol.rstrip(":")
+            for name, value in zip(names, values.split()[1:], strict=False):
+                if prefix + name in COUNTED:
+                    yield prefix + name, int(value)
+    yield from _of_tracking() if host else ()
+
+
+def _of_tracking() -> Iterator[tuple[str, int]]:
+    """Sum what each processor has counted (/proc/net/stat/nf_conntrack)."""
+    head, *lines = text("/proc/thread-self/net/stat/nf_conntrack").splitlines() or [""]
+    columns = zip(*(line.split() for line in lines), strict=False)
+    for name, values in zip(head.split(), columns, strict=False):
+        if name in TRACKED:
+            yield f"conntrack {name}", sum(int(value, 16) for value in values)
+
+
+def _received() -> Iterator[tuple[str, int]]:
+    """Read how many packets came in by each link (/proc/net/dev)."""
+    for line in text("/proc/thread-self/net/dev").splitlines()[2:]:
+        name, _, numbers = line.strip().rpartition(":")
+        if name != "lo":
+            yield name, int(numbers.split()[1])
 
 
 def _wireless() -> Iterator[str]:
@@ -145,11 +181,11 @@ def _wireless() -> Iterator[str]:
         yield line.partition(":")[0].strip()
 
 
-def text(path: str) -> str:
-    """Read a text file, up to `LONGEST` bytes; empty where there is none."""
+def text(path: str, longest: int = LONGEST) -> str:
+    """Read a text file, up to so many bytes; empty where there is none."""
     try:
         with open(path, "rb") as file:
-            return file.read(LONGEST).decode(errors="replace")
+            return file.read(longest).decode(errors="replace")
     except OSError:
         return ""
 

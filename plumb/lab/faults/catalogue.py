@@ -245,6 +245,16 @@ FAULTS = (
         title="a REDIRECT of a published port before the engine's rules",
     ),
     Fault(
+        "direct-access-dropped",
+        "plumb network create away; plumb run -d --name own --network away;"
+        " plumb exec own ping -c 5 -i 0.2 -W 1 172.20.0.2 || true",
+        remedy=2,
+        grade=Grade.HINT,
+        after="plumb rm -f own; plumb network rm away",
+        level=3,
+        title="packets from elsewhere to a container's own address",
+    ),
+    Fault(
         "accept-ra-off",
         "sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth0.accept_ra=1;"
         " ip -6 route add default via fe80::1 dev eth0 proto ra metric 1",

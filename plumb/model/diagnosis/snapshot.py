@@ -11,6 +11,7 @@ from functools import cached_property
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.frozen import frozen
+from plumb.model.diagnosis.overlay_state import OverlayState
 from plumb.model.netns_state import Link, Listener, Neighbour
 from plumb.model.observations import HOST
 from plumb.model.ports import Port
@@ -129,7 +130,8 @@ class NamespaceState:
         name: "host", or the container's.
         routes: those of all tables but local.
         settings: sysctls by name, as net/ipv4/ip_forward.
-        counters: counters of the kernel by name, as TcpExt IPReversePathFilter.
+        counters: counters of the kernel by name, as IPReversePathFilter or UdpInCsumErrors.
+        received: packets that came in by a link, of a container's links.
         peers: veth links with the namespace and the name of their other ends, where it is known.
         resolv, hosts: the text of its resolv.conf and hosts.
         wireless: links that are Wi-Fi.
@@ -145,6 +147,7 @@ class NamespaceState:
     listeners: tuple[Listener, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     counters: tuple[tuple[str, int], ...] = ()
+    received: tuple[tuple[str, int], ...] = ()
     chains: tuple[ChainState, ...] = ()
     peers: tuple[tuple[str, str, str], ...] = ()
     resolv: str = ""
@@ -261,6 +264,9 @@ class NetworkState:
             gateway mode nat.
         default: it is the default bridge network.
         bridge_in_host, on_lan, own_mac, multi_host: traits of its driver (`driver_traits`).
+        vnis, encrypted, vtep: of an overlay: VXLAN identifiers, whether ESP carries it, and this
+            node's end of the tunnels, where it is known.
+        port: UDP port of its tunnels, 0 where it is not known.
     """
 
     id: str
@@ -281,6 +287,10 @@ class NetworkState:
     on_lan: bool = False
     own_mac: bool = True
     multi_host: bool = False
+    vnis: tuple[int, ...] = ()
+    encrypted: bool = False
+    vtep: IPAddress | None = None
+    port: int = 0
 
     @property
     def bridged(self) -> bool:
@@ -307,6 +317,8 @@ class MachineState:
         processes: pids and names of engines and of managers of firewalls.
         persistent: lines of sysctl's files that set what containers need: file, name, value.
         managed: indices of links that systemd-networkd configures, with the file that says so.
+        iptables: the file that the command iptables is; legacy: the kernel has the tables of the
+            legacy variant, or a module that has.
     """
 
     release: str = ""
@@ -314,6 +326,8 @@ class MachineState:
     processes: tuple[tuple[int, str], ...] = ()
     persistent: tuple[tuple[str, str, str], ...] = ()
     managed: tuple[tuple[int, str], ...] = ()
+    iptables: str = ""
+    legacy: bool = True
 
 
 @frozen
@@ -322,6 +336,7 @@ class Snapshot:
 
     Attributes:
         host: its own namespace; spaces: its containers', each once.
+        overlays: parts of overlay networks that containers here are on.
         drifts: differences from plumb's record, in words.
         engines: those that were found.
         missing: sentences on what could not be read.
@@ -334,6 +349,7 @@ class Snapshot:
     networks: tuple[NetworkState, ...] = ()
     flows: tuple[FlowState, ...] = ()
     machine: MachineState = MachineState()
+    overlays: tuple[OverlayState, ...] = ()
     drifts: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()

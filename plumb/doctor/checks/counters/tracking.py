@@ -1,0 +1,81 @@
+"""Connection tracking: flows that were thrown out for others, packets that belong to no flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plumb.doctor import remedies
+from plumb.doctor.checks.limits import MOST, NEARLY, number
+from plumb.model.diagnosis.finding import Finding, Grade, Severity
+from plumb.model.diagnosis.snapshot import Snapshot
+from plumb.things.layer3 import dotted
+
+LIBERAL = "net/netfilter/nf_conntrack_tcp_be_liberal"
+STATISTICS = "conntrack -S"
+"""Command that shows the counters of each processor."""
+LEAST, SHARE = 1000, 100
+"""Invalid packets that are told: so many at least, and one in so many that came."""
+
+
+def was_full(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find that connection tracking was full once, where it is not now."""
+    thrown, most = snapshot.host.counter("conntrack early_drop"), number(snapshot, MOST)
+    count = number(snapshot, "net/netfilter/nf_conntrack_count") or 0
+    if thrown and most and count < NEARLY * most:
+        yield Finding(
+            "conntrack-was-full",
+            Grade.HINT,
+            Severity.WARNING,
+            f"connection tracking was full: it threw {thrown} flows out to make room",
+            ("host",),
+            (
+                f"{STATISTICS}: early_drop {thrown}, the sum of all processors",
+                f"sysctl {dotted(MOST)} = {most}, and {count} flows now",
+            ),
+            "The kernel throws out flows that are not answered yet when there is no room for"
+            " another, and drops packets where it finds none. It may be long ago: since the boot.",
+            (remedies.setting(snapshot.host, MOST, str(2 * most)),),
+        )
+
+
+def invalid(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find a notable share of packets that connection tracking can place in no flow.
+
+    Nothing is told where a rule drops them, or where TCP's windows are not held against them.
+    """
+    host = snapshot.host
+    count, came = host.counter("conntrack invalid"), host.counter("IpInReceives")
+    masqueraded = any(net.nat and not net.internal for net in snapshot.bridges)
+    if count < LEAST or count * SHARE < came or not masqueraded or host.setting(LIBERAL) == "1":
+        return
+    if not any(
+        _drops_invalid(rule.conditions, rule.verdict) for c in host.chains for rule in c.rules
+    ):
+        yield Finding(
+            "packets-invalid",
+            Grade.HINT,
+            Severity.WARNING,
+            f"connection tracking could not place {count} packets in a flow (INVALID)",
+            ("host",),
+            (
+                f"{STATISTICS}: invalid {count}, the sum of all processors",
+                f"nstat -az IpInReceives: {came}",
+                (
+                    f"sysctl {dotted(LIBERAL)} = {host.setting(LIBERAL) or '(none)'}, and no rule"
+                    " drops what is INVALID"
+                ),
+            ),
+            "NAT leaves such packets as they are: a container's leave with its own address, and for"
+            " an answer its host sends a RST. Connections that were open break now and then.",
+            (
+                "iptables -w -I FORWARD -m conntrack --ctstate INVALID -j DROP",
+                remedies.setting(host, LIBERAL, "1"),
+            ),
+        )
+
+
+def _drops_invalid(conditions: tuple[tuple[str, tuple[str, ...], bool], ...], verdict: str) -> bool:
+    return verdict == "drop" and any(
+        key == "ct state" and "invalid" in values and not negated
+        for key, values, negated in conditions
+    )
