@@ -36,7 +36,16 @@ def break_(
     from plumb.lab.faults import puzzle
 
     number = puzzle.drawable(level) if seed is None else seed
-    found = puzzle.named(name or puzzle.drawn(number, level).name)
+    if name:
+        found = puzzle.named(name)
+    else:
+        fault, lacking = puzzle.drawn_here(number, level)
+        found = puzzle.named(fault.name)
+        if lacking:
+            common.tell(
+                f"the fault of seed {number} needs {', '.join(lacking)}, which this kernel has "
+                "not: the next one that it draws is hidden"
+            )
     puzzle.hide(found)
     drawn = f"seed {number}" + (f", level {level}" if level is not None else "")
     print(f"something is broken in lab {puzzle.LAB}" + ("" if name else f" ({drawn})"))

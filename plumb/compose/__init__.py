@@ -13,5 +13,6 @@ options      a project's values as keywords of the library's verbs
 changes      what is to change, as a pure function of the project and of what there is
 carry_out    up and down on a host
 yaml_text    YAML that all readers take alike
+specification  the specification's JSON schema, for `config --schema`
 transfer     network export and import
 """

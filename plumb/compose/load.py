@@ -101,6 +101,9 @@ def _project(model: Node, sources: Sources, named: frozenset[str], remarks: Rema
     around = services.Surroundings(sources.folder, sources.variables)
     described = top.get("services", NOTHING).mapping
     enabled = [key for key, each in described.items() if _enabled(key, each, sources, named)]
+    for key, each in described.items():
+        if key not in enabled:
+            services.keys(each, [])
     project = Project(
         sources.name,
         sources.folder,

@@ -62,6 +62,18 @@ include:
     assert (db.environment, db.hostname, db.domainname) == (("V=2",), "b", "d")
 
 
+def test_a_file_of_variables_uses_those_of_the_project(tmp_path: Path) -> None:
+    """As in Docker: then the service's own, and those of the files before it.
+
+    In an included file too, whose own .env is for the compose file.
+    """
+    write(tmp_path / "db", _env="D=theirs", one_env="A=${D:-none}", two_env="B=${A}-${OWN}-${P}")
+    text = "services: {db: {env_file: [one.env, two.env], environment: {OWN: o}}}"
+    write(tmp_path / "db", compose_yaml=text)
+    db = project(tmp_path, "include: [db/compose.yaml]", P="p").services["db"]
+    assert db.environment == ("A=none", "B=none-o-p", "OWN=o")
+
+
 def test_an_included_file_includes_others(tmp_path: Path) -> None:
     """Paths are relative to the folder of each."""
     write(tmp_path / "a", compose_yaml="include: [inner/c.yaml]")

@@ -49,7 +49,7 @@ def test_a_name_is_that_of_one_fault_or_lesson() -> None:
 
 
 def test_a_number_draws_the_same_fault_each_time() -> None:
-    """In another process too, and on a kernel that cannot have it: that one refuses."""
+    """In another process too."""
     line = (
         "from plumb.lab.faults.puzzle import drawn;"
         " print(*(drawn(number, None).name for number in range(20)))"
@@ -60,6 +60,19 @@ def test_a_number_draws_the_same_fault_each_time() -> None:
     names = [puzzle.drawn(number, None).name for number in range(20)]
     assert names == said.stdout.split()
     assert len(set(names)) > 5
+
+
+def test_a_kernel_that_lacks_something_has_the_next_fault_of_the_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the same level; what is lacking is told."""
+    number = next(n for n in range(99) if "macvlan" in puzzle.drawn(n, 2).needs)
+    monkeypatch.setattr(puzzle, "missing", lambda needs: [*needs])
+    fault, lacking = puzzle.drawn_here(number, 2)
+    assert lacking == ["macvlan"]
+    assert (fault.level, fault.needs) == (2, ())
+    assert fault == next(each for each in puzzle.in_order(number, 2) if not each.needs)
+    assert puzzle.drawn_here(number, 2)[0] == fault
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -9,6 +9,7 @@ import click
 
 from plumb.cli import common
 from plumb.cli.compose.project import project, request, which
+from plumb.errors import Invalid
 
 HEADINGS = {
     "Name": "NAME",
@@ -79,14 +80,25 @@ def ls(as_json: bool, template: str) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-q", "--quiet", is_flag=True, help="Only check the files.")
+@click.option(
+    "--schema", is_flag=True, help="Also check the files against the specification's JSON schema."
+)
 @click.option("--services", is_flag=True, help="Only the services' names.")
 @click.option("--networks", is_flag=True, help="Only the networks' keys.")
 def config(
-    form: str, as_json: bool, quiet: bool, services: bool, networks: bool, **asked: Any
+    form: str,
+    as_json: bool,
+    quiet: bool,
+    schema: bool,
+    services: bool,
+    networks: bool,
+    **asked: Any,
 ) -> None:
     """Print a project as it is read: merged, interpolated, each key in its long form."""
     from plumb.compose import normal_form
 
+    if schema:
+        _check_schema(**asked)
     document = normal_form.project(project(asked))
     if quiet:
         return
@@ -94,3 +106,21 @@ def config(
         print(*document["services" if services else "networks"], sep="\n")
     else:
         sys.stdout.write(normal_form.text(document, "json" if as_json else form))
+
+
+def _check_schema(**asked: Any) -> None:
+    """Name on stderr what of the files is not as the specification's schema says.
+
+    Raises:
+        Invalid: anything is not.
+    """
+    from plumb.compose.files import found
+    from plumb.compose.model import documents_of
+    from plumb.compose.specification import faults
+
+    files = found(request(asked)).files
+    lines = list(faults(each for path in files for each in documents_of(path)))
+    for line in lines:
+        common.tell(line)
+    if lines:
+        raise Invalid(f"{len(lines)} of the values are not as the Compose Specification says")

@@ -49,7 +49,7 @@ def _env_file(node: Node) -> EnvFile:
 
 def of_service(
     files: Iterable[EnvFile],
-    own: Iterable[tuple[str, str | None]],
+    own: Sequence[tuple[str, str | None]],
     folder: str,
     variables: Mapping[str, str],
 ) -> tuple[str, ...]:
@@ -65,8 +65,10 @@ def of_service(
         Invalid: a line of it is no variable.
     """
     found: dict[str, str] = {}
+    given_here = {name: value for name, value in own if value is not None}
     for file in files:
-        found.update(_of_file(file, folder, variables))
+        # as in Docker, a file may use what the service and the files before it set
+        found.update(_of_file(file, folder, {**found, **given_here, **variables}))
     for name, value in own:
         given = variables.get(name) if value is None else value
         if given is None:

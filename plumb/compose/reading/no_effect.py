@@ -22,7 +22,7 @@ def _all(reason: str, keys: str) -> dict[str, str]:
 SERVICE: Mapping[str, str] = {
     **_all(NO_VOLUMES, "volumes volumes_from tmpfs storage_opt volume_driver"),
     **_all(NO_FILES, "configs secrets"),
-    **_all(NO_IMAGES, "build pull_policy platform runtime isolation develop"),
+    **_all(NO_IMAGES, "build pull_policy pull_refresh_after platform runtime isolation develop"),
     **_all(
         NO_CGROUPS,
         "blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period"

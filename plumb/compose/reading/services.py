@@ -37,12 +37,7 @@ def service(name: str, node: Node, around: Surroundings, remarks: Remarks) -> Co
         Invalid: a key is unknown, or a value makes no sense; with file and line.
         NotFound: a file of variables is not there.
     """
-    readers = {
-        **SERVICE,
-        "deploy": lambda each: deploy(each, remarks),
-        "ports": lambda each: ports(each, remarks),
-    }
-    found = read(node, readers, no_effect.SERVICE, remarks)
+    found = keys(node, remarks)
     deployed = found.pop("deploy", {})
     if "stop_grace_period" in found:
         found["stop_timeout"] = found.pop("stop_grace_period")
@@ -62,6 +57,20 @@ def service(name: str, node: Node, around: Surroundings, remarks: Remarks) -> Co
     made = replace(made, **{**found.pop("logging", {}), **found.pop("x-plumb", {}), **found})
     _remark_on_image(node, made, remarks)
     return _checked(node, _on_default(made))
+
+
+def keys(node: Node, remarks: Remarks) -> dict[str, Any]:
+    """Read the keys of a service; of one that no profile enables nothing else is looked at.
+
+    Raises:
+        Invalid: a key is unknown, or a value makes no sense; with file and line.
+    """
+    readers = {
+        **SERVICE,
+        "deploy": lambda each: deploy(each, remarks),
+        "ports": lambda each: ports(each, remarks),
+    }
+    return read(node, readers, no_effect.SERVICE, remarks)
 
 
 def _replicas(node: Node, found: dict[str, Any], deployed: Mapping[str, Any]) -> int:

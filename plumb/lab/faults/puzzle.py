@@ -101,7 +101,12 @@ def _of_lesson(page: Lesson) -> Puzzle:
 
 
 def drawn(seed: int, level: int | None) -> Fault:
-    """Draw a fault: the same for a seed on all hosts, also where the kernel cannot have it.
+    """Draw a fault: the same for a seed on all hosts, also where the kernel cannot have it."""
+    return in_order(seed, level)[0]
+
+
+def in_order(seed: int, level: int | None) -> list[Fault]:
+    """Put the faults of a level into the order in which a seed draws them.
 
     Args:
         seed: of the draw.
@@ -113,7 +118,29 @@ def drawn(seed: int, level: int | None) -> Fault:
     if level is not None and level not in LEVELS:
         raise Invalid(f"there is no level {level}", f"there are {LEVELS[0]} to {LEVELS[-1]}")
     mine = [each for each in FAULTS if level in (None, each.level)]
-    return random.Random(seed).choice(mine)
+    draw = random.Random(seed)
+    first = draw.choice(mine)
+    others = [each for each in mine if each is not first]
+    return [first, *draw.sample(others, len(others))]
+
+
+def drawn_here(seed: int, level: int | None) -> tuple[Fault, list[str]]:
+    """Draw the first fault of a seed that this kernel can have.
+
+    Returns:
+        It, and what the one before it lacks here: nothing where it is the seed's very first.
+
+    Raises:
+        Unsupported: this kernel can have none of that level.
+    """
+    lacking: list[str] = []
+    for each in in_order(seed, level):
+        if not (here := missing(each.needs)):
+            return each, lacking
+        lacking = lacking or here
+    raise Unsupported(
+        "each fault of that level needs what this kernel has not", "leave out --level"
+    )
 
 
 def drawable(level: int | None) -> int:
