@@ -211,6 +211,22 @@ def test_a_command_line_begins_with_next_to_no_imports(tmp_path: Path) -> None:
     }
 
 
+def test_what_becomes_a_command_imports_little() -> None:
+    """Between `exec` and its command stands the start of an interpreter, and these imports."""
+    line = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
+        "from plumb.prefork import client\n"
+        "from plumb.kernel.process import become\n"
+        "from plumb.kernel.events import journal_file\n"
+        "print(*sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", line], capture_output=True, text=True, check=True
+    )
+    assert {"ctypes", "plumb.kernel.process.shim"} <= set(ran.stdout.split())
+    assert {"contextlib", "enum", "json", "re", "typing"}.isdisjoint(ran.stdout.split())
+
+
 def test_importing_plumb_costs_next_to_nothing(tmp_path: Path) -> None:
     """`import plumb` loads none of the libraries that take time."""
     assert imported_by("import plumb", str(tmp_path)).isdisjoint(

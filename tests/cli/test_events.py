@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from plumb.kernel.events import journal
+from plumb.kernel.events import journal, journal_file
 from plumb.model.lifecycle.events import CONTAINER, Event
 from tests.host.trial_hosts import MARK, end_all, plumb, tried
 from tests.labs import Lab
@@ -132,7 +132,7 @@ def test_the_journal_is_bounded_and_private(tmp_path: Path) -> None:
         journal.append(str(path), [event])
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["events", "events.1"]
-    assert all(file.stat().st_size <= journal.SIZE for file in files)
+    assert all(file.stat().st_size <= journal_file.SIZE for file in files)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

@@ -2,5 +2,6 @@
 
 inotify        waits until files in a folder change
 journal        keeps events of containers and networks
+journal_file   appends to the journal, with few imports
 route_monitor  tells of changes of links, addresses and routes
 """

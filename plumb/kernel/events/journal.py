@@ -7,27 +7,21 @@ process keeps from the file for long: the agent's loop must not stand still for 
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from plumb.kernel.process.logs.bounded_file import BoundedFile
+from plumb.kernel.events import journal_file
+from plumb.kernel.events.journal_file import FILES
 
 if TYPE_CHECKING:
     from plumb.kernel.events.inotify import Watch
     from plumb.kernel.process.logs.growing_files import GrowingFiles
     from plumb.model.lifecycle.events import Document, Event
-
-SIZE, FILES = 4 << 20, 2
-"""Bytes of a file, and how many there are: ten thousand events and more."""
-TRIES, PAUSE = 50, 0.01
-"""Tries to lock the file, and the seconds between two; an append takes less than one of them."""
 
 
 def append(path: str, events: Iterable[Event]) -> None:
@@ -37,63 +31,16 @@ def append(path: str, events: Iterable[Event]) -> None:
         path: `Layout.events`.
         events: those that raise OSError or ValueError while they are made are lost, too.
     """
-    _append(path, (event.document for event in events), os.O_CREAT)
-
-
-def append_documents(path: str, documents: Iterable[Callable[[int], Document]]) -> None:
-    """Append events as `append` does, but make no journal: the root may be reset meanwhile.
-
-    Args:
-        path: `Layout.events`.
-        documents: make an event's document of its time, nanoseconds since 1970.
-    """
-    _append(path, documents, 0)
-
-
-def _append(path: str, documents: Iterable[Callable[[int], Document]], creation: int) -> None:
     with suppress(OSError, ValueError):
         now = time.time_ns()
-        lines = [_line(document(now + number)) for number, document in enumerate(documents)]
+        lines = [line(event.document(now + number)) for number, event in enumerate(events)]
         if lines:
-            with _alone(path, creation):
-                file = BoundedFile(path, SIZE, FILES)
-                try:
-                    file.append(lines)
-                finally:
-                    file.close()
+            journal_file.append(path, lines, os.O_CREAT)
 
 
-def _line(document: Document) -> bytes:
+def line(document: Document) -> bytes:
+    """An event as a line of the journal."""
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
-
-
-@contextmanager
-def _alone(path: str, creation: int) -> Iterator[None]:
-    """Lock the file that has the name, since another process may rename it when it is full.
-
-    Args:
-        creation: O_CREAT to make it where it is not there, or 0.
-
-    Raises:
-        OSError: it cannot be opened, or another process keeps it locked (BlockingIOError).
-    """
-    while True:
-        locked = os.open(path, os.O_RDWR | creation | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            _lock(locked)
-            if os.stat(path).st_ino == os.fstat(locked).st_ino:
-                yield
-                return
-        finally:
-            os.close(locked)
-
-
-def _lock(descriptor: int) -> None:
-    for _ in range(TRIES):
-        with suppress(BlockingIOError):
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(PAUSE)
-    raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
 
 
 class Journal:

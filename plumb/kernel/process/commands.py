@@ -364,7 +364,8 @@ def _tell(process: Process) -> dict[str, Any]:
     """Append events of a command of `exec` that begins.
 
     Returns:
-        What tells its end: `path`, the journal's, and `document`, that of the event.
+        What tells its end: `path`, the journal's; `line`, that of the event; and `marks`, what
+        stands in it for the exit status and the time, which are known then.
     """
     known = (("execID", os.urandom(32).hex()),)
     words = " ".join(process.argv).encode(errors="replace").decode()  # argv may be no UTF-8
@@ -372,4 +373,11 @@ def _tell(process: Process) -> dict[str, Any]:
     events = [Event(CONTAINER, action, process.id, known) for action in actions]
     path = Layout(process.root).events
     journal.append(path, events)
-    return {"path": path, "document": Event(CONTAINER, "exec_die", process.id, known).document(0)}
+    document: dict[str, Any] = Event(CONTAINER, "exec_die", process.id, known).document(0)
+    marks = {name: os.urandom(16).hex() for name in ("exitCode", "time", "timeNano")}
+    document["Actor"]["Attributes"]["exitCode"] = marks["exitCode"]
+    numbers = {name: marks[name] for name in ("time", "timeNano")}
+    line = journal.line({**document, **numbers}).decode()
+    for name in numbers:
+        marks[name] = f'"{marks[name]}"'  # a number has no quotation marks
+    return {"path": path, "line": line, "marks": marks}

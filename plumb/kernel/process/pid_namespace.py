@@ -11,13 +11,14 @@ The standard library only: the shim imports it.
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # signal makes enums of its numbers: 5 ms
 import ctypes
 import os
-import signal
 
 TYPE_CHECKING = False  # as typing's, which takes 3 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from signal import struct_siginfo
 
 CLONE_NEWPID, PR_SET_PDEATHSIG = 0x20000000, 1
 SI_KERNEL = 0x80
@@ -138,7 +139,7 @@ def wait_passing_on(child: int, awaited: Iterable[int]) -> int:
             _take(came.si_signo)
 
 
-def _is_the_child_s(came: signal.struct_siginfo) -> bool:
+def _is_the_child_s(came: struct_siginfo) -> bool:
     """Tell if the kernel has sent a signal to the child, too."""
     hangup = came.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
     return came.si_code == SI_KERNEL and not hangup

@@ -5,7 +5,6 @@ The standard library only: the shim imports it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 
@@ -19,8 +18,10 @@ class BoundedFile:
     def __init__(self, path: str, size: int, files: int) -> None:
         self._path, self._size, self._files = path, size, files
         self._file, self._length = -1, 0
-        with contextlib.suppress(OSError):  # it may be possible later
+        try:
             self._open()
+        except OSError:
+            pass  # it may be possible later
 
     def append(self, lines: list[bytes]) -> None:
         """Append lines; none is divided between two files, and one alone may exceed the size.
@@ -67,6 +68,8 @@ class BoundedFile:
         if len(names) == 1:
             os.unlink(self._path)
         for newer, older in zip(names[-2::-1], names[:0:-1], strict=True):
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 os.rename(newer, older)
+            except FileNotFoundError:
+                pass
         self._open()
