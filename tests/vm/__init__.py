@@ -5,7 +5,7 @@
     kernel.py      Debian's kernels: fetched and unpacked, never installed
     user_mode.py   User-mode Linux, the kernel as a process: started, listened to, ended
     user_mode_*.sh its first process: a root that can be written, pytest, power off
-    fxsave.py      how that kernel is started on processors with AMX
+    xstate.c       what that kernel lacks on processors with AMX
     prepare.sh     what the first process of either kind of guest sets up
     contents.py    what the guest needs of this machine
     archive.py     that, as a cpio archive which the kernel unpacks into memory: a disk would

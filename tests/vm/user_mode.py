@@ -6,17 +6,16 @@ Its programs run on the processor itself, only system calls and page faults are 
 fraction of what emulation does. Its root is this machine's, read-only, with memory above it; a
 folder of the run's own is the way in and out.
 
-Processors with AMX have more registers than this kernel has room for when it saves them all. There
-it is started such that it saves the older ones alone, and programs are told not to use AVX."""
+Processors with AMX have more registers than this kernel has room for when it saves a process's;
+xstate.c is between it and the machine's kernel there."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,12 +31,12 @@ LACKS = frozenset(
     }
 )
 """Features that Debian has not built into this kernel, or that end who tries them in it."""
-WITHOUT_AVX = {
-    "GLIBC_TUNABLES": (
-        "glibc.cpu.hwcaps=-AVX2_Usable,-AVX_Usable,-AVX512F_Usable,-AVX2,-AVX,-AVX512F"
-    ),
-    "OPENSSL_ia32cap": "~0x1000000000000000:~0x20",
-}
+LAUNCHER = ("unshare", "--pid", "--fork", "--kill-child", "sh", "-c", '"$@"; exit $?', "guest")
+"""Words before the command: a namespace of processes, so that all of them end with the first.
+
+That is a shell, since a kernel that panics ends itself with a signal, which no first process of a
+namespace can do.
+"""
 
 
 def works() -> bool:
@@ -84,9 +83,13 @@ def _folder(cache: Path, texts: Mapping[str, str]) -> Iterator[Path]:
 @contextmanager
 def _started(cache: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     kernel = user_mode_kernel(cache / "user-mode")
-    environment = {**os.environ, "TMPDIR": "/dev/shm"}  # where the file is that is its memory
+    environment = {
+        **os.environ,
+        "TMPDIR": "/dev/shm",  # where the file is that is its memory
+        "LD_PRELOAD": str(_xstate(folder)),
+    }
     with (folder / "console.log").open("wb") as console_log:
-        argv = [*_launcher(), *_command(kernel, folder)]
+        argv = [*LAUNCHER, *_command(kernel, folder)]
         with machine.started(
             argv, subprocess.DEVNULL, subprocess.PIPE, console_log.fileno(), environment=environment
         ) as guest:
@@ -94,28 +97,20 @@ def _started(cache: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _command(kernel: Kernel, folder: Path) -> list[str]:
-    words = WITHOUT_AVX if _has_amx() else {}
     return [
         *(str(kernel.image), "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
         *(f"init={folder}/first.sh", f"mem={MEMORY}", "umid=guest", f"uml_dir={folder}"),
         *("con=null", "con0=null,fd:1", "quiet", "loglevel=4"),
         *(f"MODULES={kernel.modules.parent}", f"GUEST={folder}"),
-        *(f"{name}={value}" for name, value in words.items()),
     ]
 
 
-def _launcher() -> Sequence[str]:
-    """Words before the command: a namespace of processes, so that all of them end with the first.
-
-    That is a shell, since a kernel that panics ends itself with a signal, which no first process of
-    a namespace can do.
-    """
-    start = ("unshare", "--pid", "--fork", "--kill-child", "sh", "-c", '"$@"; exit $?', "guest")
-    return (*start, sys.executable, "-m", "tests.vm.fxsave") if _has_amx() else start
-
-
-def _has_amx() -> bool:
-    return "amx_tile" in Path("/proc/cpuinfo").read_text()
+def _xstate(folder: Path) -> Path:
+    """The library made of xstate.c."""
+    library = folder / "xstate.so"
+    argv = ("gcc", "-O2", "-shared", "-fPIC", "-o", str(library), str(HERE / "xstate.c"))
+    subprocess.run(argv, check=True)
+    return library
 
 
 def _status(folder: Path) -> int | None:
