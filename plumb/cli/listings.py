@@ -250,7 +250,8 @@ def show_openings(networks: tuple[str, ...], as_json: bool, template: str) -> No
             dropped=_dropped(host),
         )
         found += open_ports.published(
-            [(each.box, _on(each.ends, chosen)) for each in others.members]
+            [(each.box, _on(each.ends, chosen)) for each in others.members],
+            {ident for ident, engine in others.engines.items() if engine == "docker"},
         )
     common.columns_of(
         open_ports.COLUMNS, as_json, template, [opening.document for opening in found]

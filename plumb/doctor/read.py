@@ -15,6 +15,8 @@ from plumb.engine import repair
 from plumb.engine.host import Host
 from plumb.engine.targets import TargetResolver
 from plumb.errors import PlumbError
+from plumb.foreign import podman
+from plumb.foreign.values import Engine
 from plumb.frozen import collector_paused, replace
 from plumb.kernel.diagnosis import machine, namespace, tunnels
 from plumb.kernel.foreign import files_inside
@@ -190,7 +192,7 @@ def _network(net: Network, engine: str, driver: str) -> NetworkState:
         net.bridge.masquerade,
         net.bridge.icc,
         tuple(version for version in (4, 6) if net.bridge.mode(version) in NATTED),
-        net.default,
+        net.default or (engine == Engine.PODMAN and net.name == podman.DEFAULT),
         net.bridge_in_host,
         net.on_lan,
         net.traits.own_mac,
@@ -199,7 +201,18 @@ def _network(net: Network, engine: str, driver: str) -> NetworkState:
         net.overlay.encrypted,
         net.overlay.vtep,
         net.overlay.port if engine == PLUMB and net.traits.multi_host else 0,
+        net.internal or _parted(net, engine),
     )
+
+
+def _parted(net: Network, engine: str) -> bool:
+    """Test for a network that other networks of its engine do not reach.
+
+    Podman parts those alone that have its option isolate, and CNI's plugins part none.
+    """
+    if engine == Engine.PODMAN:
+        return podman.parted(net)
+    return engine != Engine.CONTAINERD
 
 
 NATTED = (GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED)

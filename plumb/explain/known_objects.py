@@ -34,6 +34,7 @@ class KnownObject(NamedTuple):
 ICC, PUBLISH = "--icc, com.docker.network.bridge.enable_icc", "-p, --publish"
 INGRESS = "docker service create --publish"
 SUBNETS = "docker network create"
+NETWORKS = "podman network create"
 BALANCED = "docker service create --endpoint-mode vip"
 LOCALNET = "userland-proxy: false"
 
@@ -74,7 +75,12 @@ CHAINS = (
     KnownObject("chain", "FLANNEL-.*", "flannel", "the pods' subnets"),
     KnownObject("chain", "CNI-(?:HOSTPORT|DN|SN)-.*", CNI, "host ports (portmap)", "hostPort"),
     KnownObject("chain", "CNI-.*", CNI, "a pod's packets (bridge, firewall)", "ipMasq"),
-    KnownObject("chain", "NETAVARK.*", PODMAN, "networks and published ports", PUBLISH),
+    KnownObject(
+        "chain", "NETAVARK-(?:HOSTPORT|DN)-.*", PODMAN, "published ports (netavark)", PUBLISH
+    ),
+    KnownObject("chain", "NETAVARK_ISOLATION_.*", PODMAN, "networks are parted", "--opt isolate"),
+    KnownObject("chain", "NETAVARK_FORWARD", PODMAN, "what is forwarded for containers", NETWORKS),
+    KnownObject("chain", "NETAVARK-.*", PODMAN, "sources of a network's packets", NETWORKS),
     KnownObject("chain", "LIBVIRT_.*", LIBVIRT, "virtual networks of guests"),
     KnownObject("chain", "f2b-.*", "fail2ban", "addresses that are banned"),
     KnownObject("chain", "ts-.*", TAILSCALE, "packets of the tailnet"),
@@ -134,7 +140,12 @@ INSIDE_LINKS = (
 )
 """Links in namespaces of Docker's, where nobody else makes any."""
 OF_LINK = r"net[./]ipv\d[./]conf[./].+[./]"
+OF_IPV4 = r"net[./]ipv4[./]conf[./](?:cni-)?"
 SYSCTLS = (
+    KnownObject(
+        "sysctl", rf"{OF_IPV4}podman\d+[./]route_localnet", PODMAN, "127.0.0.1:PORT", PUBLISH
+    ),
+    KnownObject("sysctl", rf"{OF_IPV4}cni\d+[./]route_localnet", CNI, "127.0.0.1:PORT", "hostPort"),
     KnownObject("sysctl", r"net[./]ipv4[./]ip_forward", DOCKER, "the host routes", "ip-forward"),
     KnownObject("sysctl", rf"{OF_LINK}forwarding", DOCKER, "the host routes", "ip-forward"),
     KnownObject("sysctl", rf"{OF_LINK}accept_ra", DOCKER, "a bridge learns no routes", "--ipv6"),

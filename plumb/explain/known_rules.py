@@ -1,12 +1,15 @@
-"""Known rules: reasons of a real Docker's rules, and owners of other rules, by pattern."""
+"""Known rules: reasons of Docker's, Podman's and CNI's rules, and owners of others, by pattern."""
 
 from __future__ import annotations
 
 import re
 
+from plumb.explain import netavark_rules
 from plumb.explain.docker_rules import INSIDE, TABLE, Pattern
-from plumb.explain.known_objects import owner
+from plumb.explain.known_objects import CNI, PODMAN, owner
 
+OTHERS = {PODMAN: netavark_rules.NETAVARK, CNI: netavark_rules.CNI}
+"""Patterns of rules of other engines than Docker, which a reason names."""
 SOMEBODYS = "somebody else's rule: neither plumb's nor one of Docker's"
 
 
@@ -22,6 +25,10 @@ def known(table: str, chain: str, words: str, inside: bool = False) -> str:
         if all(map(re.fullmatch, pattern[:3], (table, chain, words))):
             return pattern.why
     target = re.search(r"(?:-[jg]|jump|goto) (\S+)", words)
+    for name, others in OTHERS.items():
+        for pattern in others:
+            if all(map(re.fullmatch, pattern[:3], (table, chain, words))):
+                return f"{name}: {pattern.why}"
     whose = owner("chain", chain) or owner("chain", target[1] if target else "")
     whose = whose or owner("table", table) or owner("comment", words)
     return f"{whose}'s rule" if whose else SOMEBODYS

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from plumb.explain import listeners
 from plumb.explain.explain import Explanation, Found
 from plumb.explain.known_objects import known_object, owner
 from plumb.explain.known_rules import known
@@ -41,6 +42,7 @@ def find(subject: Subject) -> Found:
         *_chains(text),
         *_settings(host, text),
         *_namespaces(text),
+        *listeners.find(subject),
     )
     return Found(exact, tuple(_rules(subject)))
 
@@ -101,9 +103,11 @@ def _links(host: ForeignHost, text: str) -> Iterator[Explanation]:
     place = Netns("host", "")
     with LinkInventory(place) as inventory:
         links = inventory.links()
+    names = {link.index: link.name for link in links}
+    bridges = {each.network.link: each for each in host.networks if each.network.link}
     for link in links:
         if text in (link.name, link.mac):
-            net = next((one for one in host.networks if one.network.link == link.name), None)
+            net = bridges.get(link.name) or bridges.get(names.get(link.master, ""))
             yield Explanation(
                 f"link {link.name}",
                 "host",

@@ -100,6 +100,13 @@ class NeighbourTable:
         return replace(self, fulls=self.fulls - before.fulls)
 
 
+HOLDERS = ("conmon, ", "dockerd, ")
+"""Programs that listen at published ports so that nobody else does, and take no connection.
+
+Podman has conmon hold them, and dockerd itself holds them where there is no user-land proxy.
+"""
+
+
 @frozen
 class Listener:
     """A socket that waits for what comes in.

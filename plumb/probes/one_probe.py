@@ -20,6 +20,7 @@ from contextlib import ExitStack, suppress
 from plumb.errors import Invalid
 from plumb.kernel.capture.packet_taps import Taps
 from plumb.kernel.net.probe_socket import RECVERR, open_probe_socket
+from plumb.kernel.netlink.sock_diag import sockets
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.ports import listeners
 from plumb.model.net.packet import (
@@ -30,6 +31,7 @@ from plumb.model.net.packet import (
     network_layer,
 )
 from plumb.model.net.targets import ProbeKind
+from plumb.model.netns_state import HOLDERS
 from plumb.model.netns_state import Listener as NetnsListener
 from plumb.model.observations import CapturedFrame, Flow, Netns
 from plumb.probes.probe_spec import ProbeResult, ProbeSpec
@@ -230,6 +232,31 @@ def _once(
         ):
             found.seconds.pop()
             found.said = "hung up"
+        elif isinstance(reply, tuple) and (by := _holder(question, found, sender.token)):
+            found.seconds.pop()
+            found.said = f"{by} holds the port, and takes no connection"
+
+
+def _holder(question: ProbeSpec, found: ProbeResult, own_port: int) -> str:
+    """Program that holds the port for an engine and serves nobody; empty without one.
+
+    The kernel of this host has answered for it. Such a connection is no program's: it has no inode.
+
+    Args:
+        own_port: the port that the connection comes from.
+    """
+    in_container = question.target is not None and question.target.ns and found.arrived
+    if question.kind is not ProbeKind.TCP or in_container:
+        return ""
+    with entered(""):
+        mine = [
+            each
+            for each in sockets(question.kind, question.address.version, ("ESTABLISHED",))
+            if (each.port, each.peer_port, each.inode) == (question.port, own_port, 0)
+        ]
+        known = listeners.all_of(question.kind) if mine else ()
+    taking = (each for each in known if each.port == question.port and each.takes(mine[0].ip))
+    return next((each.who for each in taking if each.who.startswith(HOLDERS)), "")
 
 
 def _is_closed(connection: socket.socket) -> bool:

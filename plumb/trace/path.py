@@ -122,6 +122,7 @@ class Ending(StrEnum):
     LOST = "lost"  # after the last crossing
     SILENT = "silent"  # it arrived, and nothing came back
     UNSENT = "unsent"  # it did not leave its sender
+    HELD = "held"  # answered by the kernel, for a program that takes no connection
 
 
 @frozen

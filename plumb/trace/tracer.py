@@ -19,11 +19,14 @@ from functools import cached_property
 
 from plumb.engine.reader import Reader
 from plumb.engine.targets import TargetResolver
+from plumb.kernel.foreign import processes
+from plumb.model.net.targets import Member
+from plumb.model.netns_state import Listener
 from plumb.model.observations import HOST, Netns
 from plumb.things import HOST as OF_HOST
 from plumb.things import Key, Thing
 from plumb.trace import collect_state, foreign_ends, rule_steps
-from plumb.trace.causes import by_neighbour
+from plumb.trace.causes import by_neighbour, by_socket
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.cluster import balancing
@@ -99,6 +102,12 @@ class Tracer:
         )
 
     def _good(self, watched: Watched, request: TraceRequest, topology: Topology) -> Report:
+        crossed = watched.story.crossings()
+        at_host = bool(crossed) and crossed[-1].place.name == HOST and crossed[-1].inbound
+        if at_host and self._resolver.foreign.containers:
+            case = _case(watched, request, topology)
+            if (by := by_socket.holder(case)) is not None:
+                return self._held(watched, request, topology, case, by)
         notes = (
             remarks(_case(watched, request, topology))
             if request.published and request.question.protocol == "udp"
@@ -114,6 +123,31 @@ class Tracer:
             after=self._behind_proxy(watched.story, request, topology),
             choice=balancing.choice(request.balanced, watched.story),
         )
+
+    def _held(
+        self, watched: Watched, request: TraceRequest, topology: Topology, case: Case, by: Listener
+    ) -> Report:
+        """Report on an answer of the kernel's for a program that takes no connection."""
+        published = request.published
+        member = published.member if published else self._held_for(by)
+        end = replace(watched.story.end, ending=Ending.HELD, place=Netns(HOST, ""))
+        return Report(
+            request,
+            replace(watched.story, end=end),
+            topology,
+            watched.frames,
+            watched.missing,
+            by_socket.held(case, by, member.box if member else None),
+        )
+
+    def _held_for(self, by: Listener) -> Member | None:
+        """The container whose first process a holder watches over."""
+        pid = by.who.rpartition(" ")[2]
+        for each in self._resolver.foreign.containers:
+            own = processes.process(each.pid)
+            if own is not None and str(own.parent) == pid:
+                return each.member
+        return None
 
     def _watch(self, request: TraceRequest, topology: Topology, drops: bool = False) -> Watched:
         return watch(

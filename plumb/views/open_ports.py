@@ -7,7 +7,7 @@ has found that out. `plumb.probes.promises` tries the same with real traffic.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from plumb.address import IPAddress
 from plumb.frozen import frozen
@@ -102,17 +102,18 @@ def openings(
     return found
 
 
-def published(members: Sequence[tuple[Sandbox, Ends]]) -> list[Opening]:
+def published(members: Sequence[tuple[Sandbox, Ends]], proxied: Container[str]) -> list[Opening]:
     """Published ports alone, of containers whose engine plumb does not know the settings of.
 
     Args:
         members: running containers with their endpoints.
+        proxied: ids of those whose engine may have a user-land proxy: Docker's.
     """
     return [
         Opening(box.name, net.name, *way)
         for box, ends in members
         for end, net in ends
-        for way in _published(end, True, frozenset({4, 6}), None)
+        for way in _published(end, box.id in proxied, frozenset({4, 6}), None)
         if way[3] != "route"
     ]
 

@@ -156,6 +156,8 @@ def ending(story: Story, titles: Titles) -> str:
             return f"refused by {place}, {how}"
         case Ending.REJECTED:
             return f"turned back by {place}, with an ICMP error: {end.error}"
+        case Ending.HELD:
+            return f"answered by {place} itself, at a port that a program holds and does not serve"
         case Ending.SILENT:
             return f"arrived at {place} by {end.dev}; no answer left it"
         case Ending.UNSENT:

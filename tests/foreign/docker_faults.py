@@ -173,6 +173,14 @@ FAULTS = {
 }
 
 NO_PROXY = {
+    "port-held": DockerFault(
+        "iptables -t nat -F DOCKER",
+        AGAIN,
+        "{lan}",
+        "host:8080",
+        "port-held",
+        "dockerd only holds port 8080 for web",
+    ),
     "route-localnet": DockerFault(
         "sysctl -qw net.ipv4.conf.{n1}.route_localnet=0",
         "sysctl -qw net.ipv4.conf.{n1}.route_localnet=1",

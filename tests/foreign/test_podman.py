@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plumb.explain.known_rules import known
 from plumb.foreign import read_host
 from plumb.foreign.values import Engine, ForeignContainer, ForeignHost
 from plumb.kernel.foreign import processes
-from tests import labs
+from plumb.kernel.netfilter.iptables_save import saved
+from tests import forked, labs
 from tests.foreign.podman import MISSING, Podman, podman
+from tests.labs import sh
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
+BOTH = ("sh", "-c", "httpd -h /www -p 81; exec httpd -f -h /www -p 80")
 SERVED = ("httpd", "-f", "-h", "/www", "-p", "80")
 
 
@@ -33,7 +41,7 @@ def engine() -> Iterator[Podman]:
         made.network("n2", "172.21.0.0/24", "fd00:21::/64")
         made.run("web", "--network", "n1", "-p", "8080:80", command=SERVED)
         made.run("c2", "--network", "n1,n2", "--network-alias", "second")
-        made.run("far", "--network", "n2", "-p", "9000-9001:80-81", command=SERVED)
+        made.run("far", "--network", "n2", "-p", "9000-9001:80-81", command=BOTH)
         made.run("dflt", "-p", "127.0.0.1:8081:80", command=SERVED)
         made.run("side", "--network", "container:web")
         made.run("hosty", "--network", "host")
@@ -250,3 +258,116 @@ def test_what_plumb_does_not_know_is_no_success(engine: Podman) -> None:
     """A check or a matrix that looked at nothing says so."""
     assert "9 containers of podman" in plumb(engine, "check")
     assert "not tried: 9 containers of podman" in plumb(engine, "matrix")
+
+
+def test_a_clean_host_has_no_finding(engine: Podman) -> None:
+    """Nor has the same with the service."""
+    assert "no problem found" in plumb(engine, "doctor")
+    with engine.serving():
+        assert "no problem found" in plumb(engine, "doctor")
+
+
+def test_each_rule_of_netavark_s_has_a_reason(engine: Podman) -> None:
+    """In a sentence, with its owner."""
+    rules = [
+        (table, chain, spec)
+        for tool in ("iptables", "ip6tables")
+        for table, chains in saved(f"{tool}-save").items()
+        for chain, (_, specs) in chains.items()
+        for spec in specs
+    ]
+
+    assert len(rules) > 30
+    for rule in rules:
+        assert known(*rule).startswith("Podman: "), rule
+
+
+def test_each_object_of_podman_s_is_explained(engine: Podman) -> None:
+    """Links, chains, settings, namespaces, listeners, networks and containers."""
+    port = next(line.split()[1] for line in sh("ip -o link show master podman1").splitlines())
+    objects = {
+        "podman1": "network n1",
+        port.partition("@")[0]: "network n1",
+        "NETAVARK_FORWARD": "podman network create",
+        "NETAVARK-HOSTPORT-DNAT": "-p, --publish",
+        "net.ipv4.conf.podman1.route_localnet": "Podman sets it",
+        "n1": "driver bridge",
+        "172.20.0.1": "network n1",
+        "web": "8080 -> 80/tcp",
+        "port 8080": "conmon",
+        "port 53": "aardvark-dns",
+    }
+    for subject, words in objects.items():
+        found = " ".join(plumb(engine, "explain", *subject.split()).split())
+        assert words in found, f"{subject}: {found}"
+        assert "not known" not in found, f"{subject}: {found}"
+
+
+def test_networks_that_podman_does_not_part_are_not_called_so(engine: Podman) -> None:
+    """Packets pass from one to another; names do not."""
+    assert "answered" in plumb(engine, "trace", "far", "web:80")
+    found = plumb(engine, "doctor", "far", "web:80", status=1)
+    assert "(a hint): far does not know the name web" in found
+    assert "problem" not in found.splitlines()[0]
+
+
+def test_the_default_network_has_no_names(engine: Podman) -> None:
+    """aardvark-dns does not serve it."""
+    engine.run("plain")
+    try:
+        found = plumb(engine, "doctor", "plain", "dflt", status=1)
+    finally:
+        engine.podman("rm", "-f", "-t", "0", "plain")
+    assert "plain does not know the name dflt: they are on the default network" in found
+
+
+def test_a_port_that_nobody_serves_is_no_success(engine: Podman) -> None:
+    """conmon holds it, and the kernel answers."""
+    sh("iptables -t nat -D PREROUTING -m addrtype --dst-type LOCAL -j NETAVARK-HOSTPORT-DNAT")
+    try:
+        asked = plumb(engine, "probe", engine.lab.lan, f"{labs.HOST_IP}:8080", status=1)
+    finally:
+        engine.podman("network", "reload", "web")
+    assert "holds the port, and takes no connection" in asked
+    assert "answered" in plumb(engine, "probe", engine.lab.lan, f"{labs.HOST_IP}:8080")
+
+
+OBSERVERS = (
+    "trace c2 web:80",
+    "trace host 127.0.0.1:8080",
+    "trace --wait 0.5 c2 172.20.0.77:80",
+    "probe c2 web:80",
+    "probe host 127.0.0.1:8080",
+    "matrix",
+    "stats",
+    "explain port 8080",
+    "doctor",
+    "draw",
+    "network ports",
+)
+KILLED = ("trace --wait 20 c2 172.20.0.77:80", "doctor", "stats")
+
+
+def test_commands_leave_the_host_as_it_was(engine: Podman) -> None:
+    """Those that end, and those that are killed (SIGKILL), of host and containers."""
+    spaces = {name: engine.netns(name) for name in ("web", "c2")}
+    before = labs.state(spaces)
+    for line in OBSERVERS:
+        plumb(engine, *line.split(), status=None)
+        assert labs.state(spaces) == before, line
+    for line in KILLED:
+        for seconds in (0.1, 0.5):
+            _killed(engine, line, seconds)
+        plumb(engine, "ps")
+        assert labs.state(spaces) == before, line
+
+
+def _killed(engine: Podman, line: str, seconds: float) -> None:
+    """Kill a command after that time."""
+    env = {**os.environ, "PLUMB_ROOT": str(engine.lab.root)}
+    with Path(os.devnull).open("w") as nothing:
+        pid = forked.start(line.split(), env, (nothing.fileno(), nothing.fileno()))
+        time.sleep(seconds)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -46,11 +46,10 @@ def _of_server(
         return _embedded(box)
     if ip.is_loopback and not heard:
         return _loopback(box, ip)
-    lost = not space.defaults(ip.version) and any(
-        net.bridged and not net.internal
-        for end in box.ends
-        if (net := snapshot.network(end.network)) is not None
-    )
+    nets = [net for end in box.ends if (net := snapshot.network(end.network)) is not None]
+    if nets and all(net.internal for net in nets) and ip in servers(snapshot.host):
+        return None  # Podman gives the host's servers to containers of internal networks, too
+    lost = not space.defaults(ip.version) and any(net.bridged and not net.internal for net in nets)
     if not ip.is_loopback and box.ends and not lost and routes.to(space, ip) is None:
         return _no_route(box, ip)
     return None

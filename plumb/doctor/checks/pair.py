@@ -23,8 +23,10 @@ def between(snapshot: Snapshot, one: ContainerState, other: ContainerState) -> I
     if one.place == other.place or not one.ends or not other.ends:
         return
     common = _common(snapshot, one, other)
-    if not common:
+    if not common and _parted(snapshot, one) and _parted(snapshot, other):
         yield _apart(snapshot, one, other)
+    elif not common:
+        yield _nameless_apart(snapshot, one, other)
     for net in common:
         if not net.icc and len(common) == 1:
             yield _icc(one, other, net)
@@ -35,6 +37,28 @@ def between(snapshot: Snapshot, one: ContainerState, other: ContainerState) -> I
 def _networks(snapshot: Snapshot, box: ContainerState) -> list[str]:
     found = (snapshot.network(end.network) for end in box.ends)
     return [net.name for net in found if net is not None]
+
+
+def _parted(snapshot: Snapshot, box: ContainerState) -> bool:
+    """Test for a container on none but networks whose engine keeps others out."""
+    found = (snapshot.network(end.network) for end in box.ends)
+    return all(net.parted for net in found if net is not None)
+
+
+def _nameless_apart(snapshot: Snapshot, one: ContainerState, other: ContainerState) -> Finding:
+    name = next(iter(_networks(snapshot, other)), "NETWORK")
+    command = remedies.words_of(other.engine)
+    return Finding(
+        "no-common-network",
+        Grade.HINT,
+        Severity.WARNING,
+        f"{one.name} does not know the name {other.name}: they are on no common network",
+        (one.name, other.name),
+        tuple(f"{box.name}: {', '.join(_networks(snapshot, box))}" for box in (one, other)),
+        "Names are resolved within a network. This engine lets packets from one network to another"
+        " through, so by its address the container is reached all the same.",
+        (f"{command} network connect {quote(name)} {remedies.own(one.name)}",),
+    )
 
 
 def _apart(snapshot: Snapshot, one: ContainerState, other: ContainerState) -> Finding:

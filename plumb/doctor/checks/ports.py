@@ -78,8 +78,9 @@ def listening(
         f"port {port}/{protocol} of {box.name} is published, and nobody listens there",
         (box.name, net.name),
         (f"{box.name}: ss -ln: {', '.join(map(_text, there)) or f'no {protocol} at all'}",),
-        "The container answers a connection with a RST; docker-proxy takes it and closes it."
-        " The program has not started, or listens at another port.",
+        "The container answers a connection with a RST"
+        + ("; docker-proxy takes it and closes it." if box.engine == "docker" else ".")
+        + " The program has not started, or listens at another port.",
         (
             f"{remedies.words_of(box.engine)} run -p HOSTPORT:{others[0]} …"
             if others

@@ -267,6 +267,7 @@ class NetworkState:
         vnis, encrypted, vtep: of an overlay: VXLAN identifiers, whether ESP carries it, and this
             node's end of the tunnels, where it is known.
         port: UDP port of its tunnels, 0 where it is not known.
+        parted: its engine keeps packets of other networks out.
     """
 
     id: str
@@ -291,6 +292,7 @@ class NetworkState:
     encrypted: bool = False
     vtep: IPAddress | None = None
     port: int = 0
+    parted: bool = True
 
     @property
     def bridged(self) -> bool:

@@ -22,8 +22,10 @@ LOOPBACK = re.compile(
 )
 UNPUBLISHED = re.compile(r"! -i \S+ -o \S+ -j DROP")
 ICC = re.compile(r"-i (\S+) -o \1 -j DROP|iifname \"(\S+)\" .*drop.*")
-ISOLATION = "DOCKER-ISOLATION-STAGE-2"
-"""Chain in which Docker drops what goes to another of its bridges (20.10 to 27)."""
+DOCKER_ISOLATION = ("DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2")
+ISOLATION = re.compile(r"DOCKER-ISOLATION-STAGE-2|NETAVARK_ISOLATION_\d")
+"""Chains in which Docker (20.10 to 27) drops what goes to another of its bridges, and Podman what
+goes to a network with the option isolate."""
 OPTION = "com.docker.network.bridge"
 
 
@@ -121,10 +123,15 @@ def _icc(case: Case, line: RuleLine) -> Cause | None:
 
 
 def _other_network(case: Case, line: RuleLine) -> Cause | None:
-    """Find the rule that parts Docker's bridge networks from each other, before Docker 28."""
+    """Find the rule that parts bridge networks: Docker's before 28, Podman's with isolate."""
     holder = case.holder(case.goal)
     inside = case.holder(case.packet.src) if case.packet else None
-    if line.chain != ISOLATION or not holder or not inside or holder[2].id == inside[2].id:
+    if (
+        not ISOLATION.fullmatch(line.chain)
+        or not holder
+        or not inside
+        or holder[2].id == inside[2].id
+    ):
         return None
     ports = dict.fromkeys(str(port.host_port) for port in holder[1].ports if port.host_port)
     return Cause(
@@ -140,7 +147,7 @@ def _other_network(case: Case, line: RuleLine) -> Cause | None:
 
 
 def _internal(case: Case, line: RuleLine) -> Cause | None:
-    chains = ("PLUMB-INTERNAL", "DOCKER-INTERNAL", "DOCKER-ISOLATION-STAGE-1", ISOLATION)
+    chains = ("PLUMB-INTERNAL", "DOCKER-INTERNAL", *DOCKER_ISOLATION)
     net = next(
         (
             net

@@ -276,21 +276,24 @@ def without_its_route(case: Case, ip: IPAddress, net: Network, answer: RouteAnsw
 
 
 def _gateway_gone(case: Case, wanted: IPAddress, net: Network) -> Cause:
+    pool = net.pool_of(wanted)
+    length = pool.subnet.prefixlen if pool else wanted.max_prefixlen
     return Cause(
         "gateway-gone",
         f"the host does not have {wanted} any more, by which {net.name} leads out",
         (f"{HOST}: no address {wanted}",),
-        (owners.rebuild(case, net),),
+        owners.relink(case, net, f"ip addr add {wanted}/{length} dev {net.link}"),
     )
 
 
 def bridge_down(case: Case, net: Network) -> Cause:
     """Cause: a network's bridge is down."""
+    up = f"ip link set {net.link} up"
     return Cause(
         "bridge-down",
         f"the bridge of {net.name} is down",
         (f"{HOST}: {net.link} is down",),
-        (f"ip link set {net.link} up", owners.rebuild(case, net)),
+        tuple(dict.fromkeys((up, *owners.relink(case, net, up)))),
     )
 
 

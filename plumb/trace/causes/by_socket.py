@@ -5,15 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plumb.address import IPAddress
+from plumb.model.cnm import Sandbox
 from plumb.model.net import targets
-from plumb.model.netns_state import Facts, Listener
+from plumb.model.netns_state import HOLDERS, Facts, Listener
 from plumb.model.observations import HOST, Netns
 from plumb.things.dns import ADDRESS as RESOLVER
 from plumb.things.host_ports import at
 from plumb.things.layer3 import dotted
+from plumb.trace.causes import owners
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
 from plumb.trace.path import Ending
+
+
+def holder(case: Case) -> Listener | None:
+    """Find the holder that the kernel has answered for; None if the packet did not end there."""
+    crossed = case.story.crossings()
+    last = crossed[-1] if crossed else None
+    if last is None or not last.inbound or last.place.name != HOST or case.protocol != "tcp":
+        return None
+    taking = (
+        each
+        for each in case.host.listeners
+        if each.port == last.packet.dport and each.takes(last.packet.dst)
+    )
+    return next((each for each in taking if each.who.startswith(HOLDERS)), None)
+
+
+def held(case: Case, by: Listener, box: Sandbox | None) -> Cause:
+    """Build the cause of an answer that leads to nobody.
+
+    Args:
+        by: who holds the port; box: the container that it is published for, as far as it is known.
+    """
+    program, name = by.who.partition(",")[0], box.name if box else "a container"
+    remedy = owners.republish(case, box) if box else ""
+    return Cause(
+        "port-held",
+        f"{program} only holds port {by.port} for {name}, so that no other program takes it; the"
+        " rule of nat that would lead there is gone, or does not match this packet",
+        (f"{HOST}: {_listener(by)}", f"{HOST}: no rule of nat has rewritten the packet"),
+        (remedy,) if remedy else (),
+    )
 
 
 def find(case: Case) -> Cause | None:

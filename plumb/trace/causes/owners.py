@@ -21,20 +21,31 @@ class Words:
 
     Attributes:
         engine: its name for people; command: the program.
-        rebuild: builds anew what its networks need on the host: bridges, addresses, rules.
+        rebuild: builds anew what its networks need on the host: bridges that are gone, rules.
+        links: true if that sets up a bridge that is there, and gives it its address.
         rejoin: builds a container's interfaces and routes anew, with {} for its name.
+        republish: writes the rules of a container's published ports anew; empty: as `rebuild`.
     """
 
     engine: str
     command: str
     rebuild: str
     rejoin: str
+    republish: str = ""
+    links: bool = True
 
 
 PLUMB = Words("plumb", "plumb", "plumb repair", "plumb repair")
 ENGINES = {
     Engine.DOCKER: Words("Docker", "docker", "systemctl restart docker", "docker restart {}"),
-    Engine.PODMAN: Words("Podman", "podman", "podman network reload --all", "podman restart {}"),
+    Engine.PODMAN: Words(
+        "Podman",
+        "podman",
+        "podman network reload --all",
+        "podman restart {}",
+        "podman network reload {}",
+        links=False,
+    ),
     Engine.CONTAINERD: Words("containerd", "nerdctl", MADE_ANEW, MADE_ANEW),
 }
 
@@ -55,9 +66,21 @@ def rebuild(case: Case, net: Network | None) -> str:
     return words(case, net).rebuild
 
 
+def relink(case: Case, net: Network, line: str) -> tuple[str, ...]:
+    """Commands that mend a bridge which is there: the engine's, if it does, and a line of ip's."""
+    own = words(case, net)
+    return (own.rebuild,) if own.links else (line,)
+
+
 def rejoin(case: Case, box: Sandbox) -> str:
     """Command that builds a container's interfaces and routes anew."""
     return words(case, box).rejoin.format(bare(box))
+
+
+def republish(case: Case, box: Sandbox) -> str:
+    """Command that writes the rules of a container's published ports anew."""
+    own = words(case, box)
+    return (own.republish or own.rebuild).format(bare(box))
 
 
 def connect(case: Case, net: Network | None, box: Sandbox) -> str:
