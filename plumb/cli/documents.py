@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plumb.engine.reader import Reader
-from plumb.model.cnm import Network, Status
+from plumb.model.cnm import Network, Sandbox, Status
 
 if TYPE_CHECKING:
     from plumb.views.template import Format
@@ -19,11 +19,18 @@ def network_document(host: Reader, net: Network, verbose: bool = False) -> dict[
     """A network in Docker's JSON; verbose: with its endpoints on other hosts."""
     from plumb.views.inspect import networks as docker
 
-    boxes = {box.id: box for box in (*host.containers(), *host.balancers())}
-    ends = [(end, boxes[end.sandbox]) for end in host.endpoints(net) if end.sandbox in boxes]
-    bare = [box for box in boxes.values() if box.mode == net.name and box.status is Status.RUNNING]
+    found = [(end, host.store.get(Sandbox, end.sandbox)) for end in host.endpoints(net)]
+    ends = [(end, box) for end, box in found if box is not None]
+    bare = [box for box in _without_endpoint(host, net) if box.status is Status.RUNNING]
     remotes, services = host.store.remotes(net.id), host.store.services(net.id)
     return docker.network(net, ends, remotes, verbose, services, bare)
+
+
+def _without_endpoint(host: Reader, net: Network) -> list[Sandbox]:
+    """List the containers on the networks host and none; on another all have endpoints."""
+    if not net.predefined:
+        return []
+    return [box for box in host.containers() if box.mode == net.name]
 
 
 def print_documents(found: Sequence[dict[str, Any]], template: str) -> int:

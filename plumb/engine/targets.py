@@ -8,6 +8,7 @@ the asker's own resolver, as its programs would.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from plumb.address import IPAddress
@@ -19,7 +20,7 @@ from plumb.frozen import frozen
 from plumb.kernel.net import name_lookup
 from plumb.kernel.netns import references
 from plumb.model.cluster import balancer_sandbox
-from plumb.model.cnm import Ends, Network, Sandbox, Status
+from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
 from plumb.model.net.targets import Balanced, Member, Published, address_of, holder, published
 from plumb.model.observations import HOST, Netns
 from plumb.model.service.virtual import VirtualService
@@ -71,18 +72,11 @@ class TargetResolver:
         self._reader = reader
         boxes = reader.containers()
         running = [box for box in boxes if box.status is Status.RUNNING]
-        self.own = members_of(
-            (
-                box,
-                [
-                    (end, known[end.network])
-                    for end in reader.endpoints(box)
-                    if end.network in known
-                ],
-                reader.namespace(box),
-            )
-            for box in running
-        )
+        ends = defaultdict[str, list[tuple[Endpoint, Network]]](list)
+        for end in reader.store.all(Endpoint):
+            if end.network in known:
+                ends[end.sandbox].append((end, known[end.network]))
+        self.own = members_of((box, ends[box.id], reader.namespace(box)) for box in running)
         self.foreign = names.named_apart(
             read_host.read() if foreign is None else foreign, {box.name for box in boxes}
         )

@@ -55,7 +55,7 @@ def find(reader: Reader, subject: Subject, found: Found) -> Found:
             chains = rule_sets.of_container(failed)
     except (OSError, PlumbError) as error:  # it has ended
         failed.append(str(error))
-    rules = (one for one in reader.store.things() if isinstance(one, Rule))
+    rules = (one for one in reader.store.things_of(Rule) if isinstance(one, Rule))
     made = {(one.table, one.chain, one.spec) for one in rules if one.ns == namespace}
     items = explained(name, chains, made, subject.text if subject.place else "")
     return Found((*items, *(unread(name, each) for each in failed)))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -84,12 +85,16 @@ class Subject:
 
     def is_in(self, thing: Thing) -> bool:
         """True if the words are part of what the thing says."""
+        if self.port and not isinstance(thing, Rule | NftRule):
+            return False
+        said = thing.spec if isinstance(thing, Rule | NftRule) else str(thing)
+        return bool(self._pattern.search(said))
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
         if self.port:
-            return isinstance(thing, Rule | NftRule) and bool(
-                re.search(rf"dport {self.port}\b", thing.spec)
-            )
-        said = getattr(thing, "spec", "") if isinstance(thing, Rule | NftRule) else str(thing)
-        return bool(re.search(rf"(?<![\w.:-]){re.escape(self.text)}(?![\w:-]|\.\d)", said))
+            return re.compile(rf"dport {self.port}\b")
+        return re.compile(rf"(?<![\w.:-]){re.escape(self.text)}(?![\w:-]|\.\d)")
 
     def _is_port(self, thing: Thing) -> bool:
         return (
