@@ -20,6 +20,7 @@ from tests.bench import (
     cli,
     competitors,
     dns,
+    observers,
     overlay,
     parts,
     ports,
@@ -38,6 +39,7 @@ class Extent:
     Attributes:
         rounds: of what is short; bulk_rounds: by size.
         few, many: how many endpoints are there when one more connects.
+        observed: how many containers are there when somebody looks.
         present: how many containers the other tools have to live with.
         ports: how many are published when one more is.
         mebibytes, connections: sent through a port, and made to it, in one round.
@@ -50,6 +52,7 @@ class Extent:
     bulk_rounds: dict[int, int]
     few: int
     many: int
+    observed: int
     present: int
     ports: int
     mebibytes: int
@@ -64,6 +67,7 @@ FULL = Extent(
     bulk_rounds={10: 7, 100: 5, 1000: 3},
     few=10,
     many=1000,
+    observed=2000,
     present=99,
     ports=500,
     mebibytes=1024,
@@ -77,6 +81,7 @@ QUICK = Extent(
     bulk_rounds={10: 1, 50: 1},
     few=10,
     many=50,
+    observed=40,
     present=9,
     ports=20,
     mebibytes=32,
@@ -96,6 +101,7 @@ def measure(extent: Extent) -> Report:
     cli.measure(report, extent.rounds, 2 * extent.seconds)
     bulk.measure(report, extent.bulk_rounds, 2 * extent.seconds)
     at_scale.measure(report, extent.few, extent.many, extent.rounds, extent.seconds)
+    observers.measure(report, extent.few, extent.observed, extent.rounds, extent.seconds)
     ports.measure(report, extent.ports, extent.rounds, 2 * extent.seconds)
     proxy.measure(report, extent.mebibytes, extent.connections, extent.rounds, extent.seconds)
     dns.measure(report, extent.sandboxes, extent.rounds, extent.seconds)

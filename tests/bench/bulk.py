@@ -94,21 +94,21 @@ def _round(table: Section, parts: Section, size: int) -> None:
         cleaned(before)
 
 
-def populate(host: Host, network: str, size: int) -> None:
-    """So many containers on a network, in one operation."""
+def populate(host: Host, network: str, size: int, first: int = 0) -> None:
+    """So many containers on a network, in one operation; their names count from that number."""
     with host.operation() as verbs:
-        for number in range(size):
+        for number in range(first, first + size):
             verbs.run(f"c{number}", network=network)
 
 
-def fill(place: Lab, network: str, size: int) -> None:
+def fill(place: Lab, network: str, size: int, first: int = 0) -> None:
     """The same by a process of its own.
 
     What it would do in the background afterwards, announcing them, ends with it.
     """
     script = (
         "from plumb import Host; from tests.bench.bulk import populate; "
-        f"populate(Host({str(place.root)!r}, settings={{}}), {network!r}, {size})"
+        f"populate(Host({str(place.root)!r}, settings={{}}), {network!r}, {size}, {first})"
     )
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
 
@@ -128,15 +128,15 @@ def namespaces_now() -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("net_namespace ")), 0)
 
 
-def cleaned(before: int, seconds: float = 10) -> None:
+SLACK = 40
+"""Somebody else on the machine may have made a few."""
+
+
+def cleaned(before: int, seconds: float = 10, slack: int = SLACK) -> None:
     """Wait until the kernel, which takes namespaces down in the background, is done.
 
     The next figure shall not pay for it.
     """
     deadline = time.monotonic() + seconds
-    while namespaces_now() > before + SLACK and time.monotonic() < deadline:
+    while namespaces_now() > before + slack and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-SLACK = 40
-"""Somebody else on the machine may have made a few."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests import REPOSITORY
-from tests.bench import cli, parts, picture, ports
+from tests.bench import cli, observers, parts, picture, ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -31,6 +31,7 @@ ROWS = {
     "in bulk, per endpoint": {"10 endpoints", "50 endpoints"},
     "of which the floor, per endpoint": {"10 endpoints", "50 endpoints"},
     "one more, by the library": {"connect", "disconnect", "ip link add, into that bridge"},
+    observers.SECTION: {*observers.LINES, observers.RESET},
     "one more published port": {
         f"{what}, {name}" for name in ports.FIREWALLS for what in ("publish", "take back")
     },
