@@ -59,7 +59,7 @@ lint: $(BIN)/.dev                ## ruff and mypy alone
 	@$(BIN)/mypy
 
 docs: $(BIN)/.dev                ## run the examples in README.md and docs/ again and write down what comes out
-	@PLUMB_UPDATE_DOCS=1 $(MAKE) --no-print-directory test ARGS='tests/test_docs.py tests/draw/test_draw.py'
+	@PLUMB_UPDATE_DOCS=1 $(MAKE) --no-print-directory test ARGS='tests/test_docs.py tests/draw/test_draw.py tests/draw/test_screenshots.py'
 
 site: $(BIN)/.site               ## docs/ as a site, in build/site; it needs no network to be read
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -79,12 +79,15 @@ class Browser:
         self._call("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def look(self, width: int, scheme: str = "light", height: int = 800) -> None:
-        """Set the window's size, and light or dark."""
+        """Set the window's size, and light or dark; nothing is animated."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
         self._call("Emulation.setEmulatedMedia", features=features)
 
     def screenshot(self, path: Path) -> None:

@@ -63,9 +63,15 @@
     if (!spot) return;
     const box = spot.querySelector("rect").getBBox();
     const shown = box.height > 40 ? 13 : box.height / 2;
+    const first = packet.getAttribute("visibility") === "hidden";
+    if (first) packet.style.transition = "none";  // it does not come from the picture's corner
     packet.setAttribute("cx", box.x + box.width);
     packet.setAttribute("cy", box.y + shown);
     packet.setAttribute("visibility", "visible");
+    if (first) {
+      packet.getBoundingClientRect();
+      packet.style.transition = "";
+    }
     packet.classList.toggle("back", step.dataset.way.endsWith("back"));
     const place = spot.getBoundingClientRect(), frame = view.getBoundingClientRect();
     view.scrollBy(place.left + place.width / 2 - frame.left - frame.width / 2,
