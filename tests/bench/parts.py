@@ -145,5 +145,5 @@ def _by_tools(root: str, steps: list[Sequence[Step]]) -> tuple[float, float]:
         link = sh("ip -br link show type veth").split("@")[0]
         box = next((other.root / "netns").iterdir())
         gone = timed(lambda: sh(f"ip link del {link}; umount -l {box}; rm {box}"))
-    cleaned(before, 1, 0)  # the kernel takes the lab's namespaces down with a lock that links need, too
+    cleaned(before, 1, 0)  # the kernel takes it down with a lock that links need, too
     return come, gone
