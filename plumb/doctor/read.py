@@ -6,7 +6,6 @@ of which little could be read is not one without faults.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +19,6 @@ from plumb.foreign.values import Engine
 from plumb.frozen import collector_paused, replace
 from plumb.kernel.diagnosis import machine, namespace, tunnels
 from plumb.kernel.foreign import files_inside
-from plumb.kernel.netns.references import FOLDERS
 from plumb.model.cnm import Network
 from plumb.model.diagnosis import overlay_state
 from plumb.model.diagnosis.overlay_state import OverlayState
@@ -64,14 +62,15 @@ def read(host: Host) -> Snapshot:
         containers = tuple(_containers(targets))
         owned = _owned([(home[0], state, home[2]), *spaces], containers)
         flows, unread = _flows(containers)
+        mine = machine.read()
         return Snapshot(
             owned[0],
             tuple(owned[1:]),
             containers,
             tuple(_networks(targets, host.settings)),
             flows,
-            machine.read(),
-            tuple(_overlays(targets, missing)),
+            mine,
+            tuple(_overlays(targets, tunnels.folders(mine.processes), missing)),
             _drifts(host, missing),
             tuple(dict.fromkeys(str(each.engine) for each in targets.foreign.sources)),
             (*missing, *unread),
@@ -218,13 +217,17 @@ def _parted(net: Network, engine: str) -> bool:
 NATTED = (GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED)
 
 
-def _overlays(targets: TargetResolver, missing: list[str]) -> Iterable[OverlayState]:
+def _overlays(
+    targets: TargetResolver, folders: list[str], missing: list[str]
+) -> Iterable[OverlayState]:
     """Read the namespaces of overlay networks that containers of this host are on."""
     used = {net.id for member in targets.members for _, net in member.ends}
     for net in targets.networks:
-        known = (net.overlay.netns, *(f"{folder}/1-{net.id[:10]}" for folder in FOLDERS))
-        files = [file for file in known if file and os.path.exists(file)]
-        if net.multi_host and net.id in used and files:
+        if not net.multi_host or net.id not in used:
+            continue
+        known = (net.overlay.netns, *(f"{folder}/1-{net.id[:10]}" for folder in folders))
+        files = [file for file in known if file and tunnels.is_namespace(file)]
+        if files:
             try:
                 yield OverlayState(net.id, files[0], tunnels.read(files[0]))
             except (PlumbError, OSError) as error:

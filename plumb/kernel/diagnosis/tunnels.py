@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from plumb.kernel.foreign import processes
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.net.namespace_state import NamespaceState
 from plumb.kernel.netlink.codec import be_number
 from plumb.kernel.netlink.uapi.linux_rtnetlink import IFLA_VXLAN_ID, IFLA_VXLAN_PORT
 from plumb.kernel.netns.namespaces import entered
+from plumb.kernel.netns.references import FOLDERS
 from plumb.model.diagnosis.overlay_state import VxlanState
 from plumb.model.observations import Netns
+
+EXEC_ROOT, FOLDER = "/run/docker", "netns"
+
+
+def folders(running: Iterable[tuple[int, str]]) -> list[str]:
+    """List the folders in which Docker may keep files of namespaces, as seen from here.
+
+    dockerd may have another mount namespace, and another folder for what runs (--exec-root).
+
+    Args:
+        running: pids and names of processes in this network namespace.
+    """
+    found = list(FOLDERS)
+    own = processes.identity(processes.pid_namespace_file())
+    for pid, name in running:
+        mine = processes.identity(processes.pid_namespace_file(pid)) == own
+        if name == "dockerd" and mine and processes.is_root_s(pid):
+            root = processes.option(processes.command_line(pid), "--exec-root") or EXEC_ROOT
+            found.append(f"{processes.root_folder(pid)}{root}/{FOLDER}")
+    return found
+
+
+def is_namespace(file: str) -> bool:
+    """True for the file of a namespace: without its mount, an empty file is left of it."""
+    found, own = processes.identity(file), processes.identity("")
+    return found is not None and own is not None and found[0] == own[0]
 
 
 def read(netns: str) -> tuple[VxlanState, ...]:
