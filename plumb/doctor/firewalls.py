@@ -29,6 +29,8 @@ from plumb.model.foreign_firewall import (
 
 OWN_TABLES = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay", "netavark"})
 """Tables of nft that engines make for their networks, and that drop what these forbid."""
+ENGINES = re.compile("DOCKER|PLUMB|NETAVARK|CNI-")
+"""Beginnings of the names of engines' chains."""
 HOOKS = ("forward", "prerouting", "postrouting")
 OWN_JUMP = re.compile(r"-j (?:DOCKER|PLUMB|NETAVARK|CNI)[-_]\w+")
 REWRITES = re.compile(r"\b(?:DNAT|REDIRECT|dnat|redirect)\b")
@@ -70,6 +72,17 @@ def certain(chain: ForeignFirewall, packets: Traffic) -> bool:
     others = (rule for rules in chain.lines.values() for rule in rules)
     return chain.stops(packets) and not any(
         rule.verdict not in ("", "drop") and rule.fit(packets) is Fit.SOME for rule in others
+    )
+
+
+def may_accept(chain: ForeignFirewall, packets: Traffic) -> bool:
+    """True if some rule accepts all of some packets, but for conditions that are not known here."""
+    return any(
+        rule.verdict == "accept"
+        and any(not each.key for each in rule.conditions)
+        and all(each.fit(packets) is Fit.ALL for each in rule.conditions if each.key)
+        for rules in chain.lines.values()
+        for rule in rules
     )
 
 
@@ -147,6 +160,17 @@ def among_containers(net: NetworkState, subnet: IPNetwork) -> Traffic:
     return Traffic(TrafficKind.OUT, net.link, subnet, frozenset({net.link}))
 
 
+def has_own_tables(snapshot: Snapshot) -> bool:
+    """True where an engine has tables of nft's own for its bridges, and so no rules of iptables."""
+    own = OWN_TABLES - {"docker-overlay"}
+    return any(chain.tool == "nft" and chain.table in own for chain in snapshot.host.chains)
+
+
+def has_rules(snapshot: Snapshot) -> bool:
+    """True where some engine has written rules of IPv4, whichever."""
+    return bool(engines_tool(snapshot, 4)) or has_own_tables(snapshot)
+
+
 def masqueraded(snapshot: Snapshot, net: NetworkState, subnet: IPNetwork) -> bool:
     """True if some rule rewrites the sources of a subnet's packets that leave the host."""
     outgoing = traffic(snapshot, net, subnet, TrafficKind.OUT)
@@ -191,6 +215,6 @@ def engines_tool(snapshot: Snapshot, version: int) -> str:
     """The variant of iptables in which an engine has its chains; empty where none has any."""
     tool = "iptables-" if version == 4 else "ip6tables-"
     for chain in snapshot.host.chains:
-        if chain.tool.startswith(tool) and re.match(r"(?:DOCKER|PLUMB)", chain.name):
+        if chain.tool.startswith(tool) and ENGINES.match(chain.name):
             return chain.tool
     return ""

@@ -83,6 +83,7 @@ def _spaces(targets: TargetResolver, missing: list[str]) -> list[Reading]:
     etc = {each.member.place.name: each.etc for each in known}  # last: files that are known
     places = {HOST: Netns(HOST, "")}
     files = {HOST: "/etc"}
+    published = _published(targets)
     for member in targets.members:
         if member.place.name not in places and member.place.ns:
             places[member.place.name] = member.place
@@ -93,7 +94,9 @@ def _spaces(targets: TargetResolver, missing: list[str]) -> list[Reading]:
 
     def one(place: Netns) -> Reading | str:
         try:
-            state, listening = namespace.read(place, host=place.name == HOST)
+            state, listening = namespace.read(
+                place, host=place.name == HOST, published=published.get(place.name, ())
+            )
         except (PlumbError, OSError) as error:
             return f"the namespace of {place.name}: {error}"
         resolv, hosts = _name_files(files[place.name])
@@ -107,6 +110,18 @@ def _spaces(targets: TargetResolver, missing: list[str]) -> list[Reading]:
         raise PlumbError(f"cannot read {home}")
     missing += [each for each in rest if isinstance(each, str)]
     return [home, *(each for each in rest if not isinstance(each, str))]
+
+
+def _published(targets: TargetResolver) -> dict[str, list[tuple[str, int]]]:
+    """The published ports of containers with a program, by the name of their namespace."""
+    own = {member.box.id for member in targets.own if not member.box.argv}
+    found: dict[str, list[tuple[str, int]]] = {}
+    for member in targets.members:
+        ports = [port for end, _ in member.ends for port in end.ports if port.protocol != "sctp"]
+        if member.box.id not in own:
+            known = found.setdefault(member.place.name, [])
+            known += [(str(each.protocol), each.port) for each in ports]
+    return found
 
 
 def _name_files(folder: str) -> tuple[str, str]:

@@ -6,6 +6,9 @@ from plumb.address import IPAddress
 from plumb.model.diagnosis.snapshot import NamespaceState, PolicyRule, RouteState
 
 RT_TABLE_LOCAL = 255
+ANYWHERE = {4: 8, 6: 7}
+"""Prefixes shorter than these lead to everywhere, by IP version: a VPN takes a default route in two
+halves (0.0.0.0/1, 128.0.0.0/1). No private network is larger (RFC 1918, RFC 4193)."""
 
 
 def to(space: NamespaceState, ip: IPAddress) -> RouteState | None:
@@ -24,6 +27,11 @@ def to(space: NamespaceState, ip: IPAddress) -> RouteState | None:
             if found is not None and counts and found.type != "throw":
                 return found
     return None
+
+
+def to_everywhere(route: RouteState) -> bool:
+    """True for a default route, or for a part of one."""
+    return route.dst.prefixlen < ANYWHERE[route.dst.version]
 
 
 def _is_for(rule: PolicyRule, ip: IPAddress) -> bool:

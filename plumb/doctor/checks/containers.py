@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plumb.doctor import remedies
+from plumb.doctor import remedies, routes
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import (
     ContainerState,
@@ -86,12 +86,15 @@ def no_default_route(snapshot: Snapshot) -> Iterator[Finding]:
             for route in space.defaults(4)
             if route.via not in gateways and (route.via or route.dev not in direct)
         ]
-        if not space.defaults(4):
+        if not any(routes.to_everywhere(one) for one in space.routes if one.dst.version == 4):
             yield _no_route(box, net, [str(ip) for ip in gateways if ip.version == 4])
         elif wrong and len(wrong) == len(space.defaults(4)):
+            given = {end.ip.ip for end in box.ends if end.ip is not None}
+            theirs = {dev for dev, ip in space.addresses if ip.ip in given}
             yield Finding(
                 "wrong-gateway",
-                Grade.LIKELY,
+                # By a link that no engine has given, it is a tunnel's in all likelihood.
+                Grade.LIKELY if wrong[0].dev in theirs else Grade.HINT,
                 Severity.WARNING,
                 f"{box.name}'s default route leads to {wrong[0].via or wrong[0].dev}",
                 (box.name, net.name),

@@ -48,7 +48,19 @@ def dropped(snapshot: Snapshot) -> Iterator[Finding]:
     for chain in firewalls.forwarding(snapshot):
         nets = _stopped(snapshot, chain)
         if nets:
-            yield _flushed(snapshot, chain, nets) or _second(chain, nets)
+            sure = any(_surely(snapshot, chain, net) for net in nets)
+            yield _flushed(snapshot, chain, nets) or _second(chain, nets, sure)
+
+
+def _surely(snapshot: Snapshot, chain: ForeignFirewall, net: NetworkState) -> bool:
+    """True where no rule of a chain may accept what it drops of a network, for all that is read."""
+    traffic = [
+        firewalls.traffic(snapshot, net, subnet, way)
+        for subnet in net.subnets
+        for way in _ways(snapshot, net)
+        if chain.concerns(subnet.version)
+    ]
+    return any(chain.stops(each) and not firewalls.may_accept(chain, each) for each in traffic)
 
 
 def _flushed(
@@ -60,7 +72,8 @@ def _flushed(
     rules = firewalls.chain_of(snapshot, chain.tool, "filter", "FORWARD")
     version = 6 if chain.tool.startswith("ip6") else 4
     home = firewalls.engines_tool(snapshot, version)
-    if rules is None or home not in ("", chain.tool):
+    elsewhere = firewalls.has_own_tables(snapshot) or (version == 6 and not home)
+    if rules is None or home not in ("", chain.tool) or elsewhere:
         return None
     words = [rule.words for rule in rules.rules]
     if any(firewalls.OWN_JUMP.search(each) for each in words) or chain.policy != "drop":
@@ -78,7 +91,7 @@ def _flushed(
     )
 
 
-def _second(chain: ForeignFirewall, nets: list[NetworkState]) -> Finding:
+def _second(chain: ForeignFirewall, nets: list[NetworkState], sure: bool) -> Finding:
     links = [net.link for net in nets]
     words = (chain.tool, chain.family, chain.table, chain.chain, *links)
     advice: Advice = (
@@ -88,11 +101,14 @@ def _second(chain: ForeignFirewall, nets: list[NetworkState]) -> Finding:
     )
     return Finding(
         "second-firewall",
-        Grade.PROVEN,
-        Severity.PROBLEM,
+        Grade.PROVEN if sure else Grade.LIKELY,
+        Severity.PROBLEM if sure else Severity.WARNING,
         f"{chain} drops packets of {_names(nets)}: {chain.why}",
         ("host", *(net.name for net in nets)),
-        (firewalls.listing(chain),),
+        (
+            firewalls.listing(chain),
+            *([] if sure else ["it has a rule that may accept them, by a condition not read here"]),
+        ),
         "An accept is the last word of its own chain only: a packet must be accepted in every chain"
         " at its hook. This one accepts neither the network's bridge nor its subnet.",
         (advice,),

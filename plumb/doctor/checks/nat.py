@@ -12,6 +12,7 @@ from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Advice, command
 from plumb.model.diagnosis.snapshot import (
+    PLUMB,
     ChainState,
     ContainerState,
     NetworkState,
@@ -40,9 +41,11 @@ def no_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _unmasked(snapshot: Snapshot, net: NetworkState, subnet: str) -> Finding:
     tool = firewalls.engines_tool(snapshot, 4) or "iptables"
+    # An engine that has no chain at all may have been told so, and a router may know the way.
+    written = net.engine == PLUMB or firewalls.has_rules(snapshot)
     return Finding(
         "no-masquerade",
-        Grade.PROVEN,
+        Grade.PROVEN if written else Grade.LIKELY,
         Severity.PROBLEM,
         f"packets of {net.name} leave the host with their own addresses, of {subnet}",
         (net.name,),

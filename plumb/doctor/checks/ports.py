@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 
-from plumb.doctor import remedies
+from plumb.doctor import firewalls, remedies
+from plumb.frozen import replace
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import (
     ContainerState,
@@ -14,10 +16,14 @@ from plumb.model.diagnosis.snapshot import (
     NetworkState,
     Snapshot,
 )
+from plumb.model.foreign_firewall import Traffic, TrafficKind
 from plumb.model.netns_state import Listener
 from plumb.model.ports import Port
 from plumb.things.layer3 import dotted
 
+ANYBODY = ip_network("0.0.0.0/0")
+RANGE = 4
+"""Ports in a row that count as a range."""
 HOLDERS = re.compile(r"(docker|rootlesskit|plumb|slirp4netns|pasta|conmon|rootlessport|netavark)")
 """Programs that hold published ports for their engine."""
 
@@ -33,16 +39,49 @@ def _published(
 
 
 def behind(snapshot: Snapshot) -> Iterator[Finding]:
-    """Find published ports that lead to nobody, or to a program on the container's loopback."""
+    """Find published ports that lead to nobody, or to a program on the container's loopback.
+
+    Of a range of ports a program takes some when it needs them, for media or FTP: nothing is told
+    of them where the container listens at another of its published ports.
+    """
     reported = set()
     for box, end, net, port, space in _published(snapshot):
         where = (box.name, port.port, port.protocol)
         if not box.program or where in reported or port.protocol == "sctp":
             continue
         finding = listening(box, end, net, port.port, port.protocol, space)
-        if finding is not None:
+        row = _row(box, port)
+        if finding is not None and len(row) < RANGE:
             reported.add(where)
             yield finding
+        elif finding is not None and not _serves(box, space):
+            reported |= {(box.name, each, port.protocol) for each in row}
+            words = f"{row[0]}-{row[-1]}/{port.protocol}"
+            yield replace(
+                finding,
+                grade=Grade.HINT,
+                severity=Severity.WARNING,
+                subject=f"nobody listens at any of the published ports {words} of {box.name}",
+            )
+
+
+def _row(box: ContainerState, port: Port) -> range:
+    """The ports in a row with one that are published with it by the same protocol."""
+    all_of_it = {
+        each.port for end in box.ends for each in end.ports if each.protocol == port.protocol
+    }
+    first = last = port.port
+    while first - 1 in all_of_it:
+        first -= 1
+    while last + 1 in all_of_it:
+        last += 1
+    return range(first, last + 1)
+
+
+def _serves(box: ContainerState, space: NamespaceState) -> bool:
+    """True if somebody listens at a published port of a container."""
+    there = {(each.protocol, each.port) for each in space.listeners if not each.ip.is_loopback}
+    return any((each.protocol, each.port) in there for end in box.ends for each in end.ports)
 
 
 def listening(
@@ -58,6 +97,12 @@ def listening(
     at = [each for each in there if each.port == port]
     if any(each.takes(own.ip) for each in at for own in end.ips):
         return None
+    link = space.link_with(end.ip.ip) if end.ip is not None else None
+    asked = Traffic(
+        TrafficKind.PROXIED, "", ANYBODY, frozenset({link.name} if link else ()), protocol, port
+    )
+    if firewalls.rewriting(space, asked):
+        return None  # to another port, or to another machine
     if at and all(each.ip.is_loopback for each in at):
         return Finding(
             "listens-on-loopback",

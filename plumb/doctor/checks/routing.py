@@ -129,7 +129,7 @@ def overlap(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _overlaps(net: NetworkState, route: RouteState) -> bool:
     return (
-        bool(route.dst.prefixlen)
+        not routes.to_everywhere(route)
         and route.type == "unicast"
         and route.dev not in ("", net.link, "lo")
         and any(

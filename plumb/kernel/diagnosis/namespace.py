@@ -7,7 +7,7 @@ namespace. Owners of sockets are found in one walk through all processes, for al
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from plumb.model.diagnosis.snapshot import (
     POLICY,
     ROUTES,
     SOCKETS,
+    ChainState,
     NamespaceState,
 )
 from plumb.model.netns_state import Link, Listener
@@ -71,12 +72,16 @@ MOST_LINKS = 64
 """Links of the host whose settings are read; ports of bridges are none of them."""
 
 
-def read(place: Netns, *, host: bool = False) -> tuple[NamespaceState, dict[Listener, int]]:
+def read(
+    place: Netns, *, host: bool = False, published: Collection[tuple[str, int]] = ()
+) -> tuple[NamespaceState, dict[Listener, int]]:
     """Read a namespace.
 
     Args:
         place: its name and file.
         host: it is the host's own, of which more is read.
+        published: protocols and ports of its own that are published: where nobody listens at one,
+            a rule of NAT in there may lead it elsewhere.
 
     Returns:
         Its state without its listeners' owners; the inodes of their sockets.
@@ -100,10 +105,23 @@ def read(place: Netns, *, host: bool = False) -> tuple[NamespaceState, dict[List
             tuple(_settings(links, host)),
             tuple(_counters(host)),
             () if host else tuple(_received()),
-            tuple((rule_sets.chains if host else rule_sets.of_container)(reader.failed)),
+            tuple(_chains(reader.failed, host, set(published) - _heard(listening))),
             wireless=tuple(_wireless()),
         )
     return replace(state, unread=tuple(reader.failed)), listening
+
+
+def _heard(listening: Iterable[Listener]) -> set[tuple[str, int]]:
+    return {(each.protocol, each.port) for each in listening}
+
+
+def _chains(failed: list[str], host: bool, silent: Collection[tuple[str, int]]) -> list[ChainState]:
+    """Read the rules of a namespace, of a container's only what may matter."""
+    if host:
+        return rule_sets.chains(failed)
+    if silent:
+        return rule_sets.chains(failed, rule_sets.LARGEST)
+    return rule_sets.of_container(failed)
 
 
 class _Reader:
