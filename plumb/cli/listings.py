@@ -153,8 +153,16 @@ def inspect(names: tuple[str, ...], template: str, kind: str, size: bool) -> int
     return print_documents(found, template) or status
 
 
+def _pid(host: Reader, box: Sandbox) -> int:
+    """Pid of a container's command; 0 if it has none that runs."""
+    if not box.argv:
+        return 0
+    from plumb.kernel.process import commands  # lazy: it takes ctypes and subprocess
+
+    return commands.alive(host.layout.container(box.id))[0]
+
+
 def _document(host: Reader, name: str, kind: str, size: bool) -> dict[str, Any]:
-    from plumb.kernel.process import commands
     from plumb.views.inspect import containers as docker
 
     if kind in ABSENT:
@@ -170,7 +178,7 @@ def _document(host: Reader, name: str, kind: str, size: bool) -> dict[str, Any]:
             return network_document(host, host.network(name))
         except NotFound:
             raise NotFound(f"No such object: {name}") from None
-    pid = commands.alive(host.layout.container(box.id))[0] if box.argv else 0
+    pid = _pid(host, box)
     known = host.networks_of(box)
     health = host.health([box]).get(box.id)
     if box.mode in ("host", "none"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
@@ -23,6 +22,8 @@ def predefined_id(layout: Layout, name: str) -> str:
 
     The id is the same before and after the network is built, and differs between roots.
     """
+    import hashlib  # lazy: a host that has networks has their ids on record
+
     return hashlib.sha256(f"{layout.root} {name}".encode()).hexdigest()
 
 

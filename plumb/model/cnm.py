@@ -13,7 +13,6 @@ in the kernel follows from them alone. They do no I/O.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import cast
@@ -363,6 +362,8 @@ class Sandbox:
     @property
     def key(self) -> str:
         """The sandbox id of Docker's NetworkSettings: not the container's, but as long-lived."""
+        import hashlib  # lazy: it takes 3 ms, and listings need no keys
+
         return hashlib.sha256(f"sandbox {self.id}".encode()).hexdigest()
 
     def attachment(self, net: Network) -> Attachment | None:

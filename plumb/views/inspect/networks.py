@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +96,8 @@ def _members(
 
 def stand_in(box: Sandbox) -> str:
     """Id for the endpoint that Docker has on the networks host and none; plumb needs none there."""
+    import hashlib  # lazy: few containers are on them
+
     return hashlib.sha256(f"endpoint {box.id}".encode()).hexdigest()
 
 
