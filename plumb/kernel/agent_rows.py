@@ -118,7 +118,7 @@ def rows_of(step: Step) -> list[Row]:
 
 
 def _check_row(thing: HealthProbe) -> Row:
-    from plumb.kernel.process import commands
+    from plumb.kernel.process.starting import description
 
     fields = {
         each.name: getattr(thing, each.name)
@@ -126,7 +126,7 @@ def _check_row(thing: HealthProbe) -> Row:
         if each.name != "agent"
     }
     process = dataclasses.asdict(thing.process)
-    return (verbs.CHECK, {**fields, "process": process}, commands.spec(thing.process))
+    return (verbs.CHECK, {**fields, "process": process}, description.spec(thing.process))
 
 
 def _delay_row(thing: DelayedStart) -> Row:

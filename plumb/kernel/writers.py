@@ -196,7 +196,9 @@ IPVS = Later("ipvs", _ipvs)
 POLICY_ROUTING = Later("policy routing", _policy_routing)
 NETLINK = Batches("netlink", links.look, links.take)
 NFTABLES = Firewall("nftables", _nftables)
-PROCESS = one_by_one("process", commands.look, commands.take)
+PROCESS = Batches(
+    "process", lambda things: [commands.look(thing) for thing in things], commands.take
+)
 SYSCTL = Batches("sysctl", sysctl.look, each(_take_sysctl))
 WRITERS: dict[type[Thing], Writer] = {
     **dict.fromkeys(

@@ -4,6 +4,7 @@ commands       starts, finds and ends the command of a sandbox
 foreground     runs the command of a foreground `run`, and passes signals on to it
 health         health of containers, asked of the agent
 health_file    the same as the agent writes it down
+starting       describes commands, and starts their shims
 shim           runs beside each such command; standard library only
 become         makes a process the command of a sandbox
 pid_namespace  forks a command below an init, and waits for it

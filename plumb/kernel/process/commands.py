@@ -15,104 +15,24 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plumb import root
-from plumb.errors import Invalid, KernelRefused
+from plumb.errors import Invalid, KernelRefused, PlumbError
 from plumb.kernel.events import journal
-from plumb.kernel.process import caller, shim, start_time
-from plumb.model.container_options import CAPABILITIES
+from plumb.kernel.process import caller, start_time
+from plumb.kernel.process.starting import launch
+from plumb.kernel.process.starting.description import FROM_HOST, environment, spec
 from plumb.model.lifecycle.events import CONTAINER, Event
 from plumb.model.paths import Layout
-from plumb.plan import Step
-from plumb.things import Thing, mounts
+from plumb.plan import Step, StepFailed
+from plumb.things import Thing
 from plumb.things.sandbox import GRACE, Process
 
-if TYPE_CHECKING:
-    from plumb.kernel.process.identity.users import User
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-FROM_HOST = (
-    "there are no images: the first word after the options is the command, "
-    "which is looked for in the host's file system"
-)
-"""Advice on a command that cannot be executed; often it is meant as an image, nginx:latest."""
-
-
-def spec(process: Process, beside: int = 0) -> dict[str, Any]:
-    """Build the shim's input.
-
-    Raises:
-        Invalid: there is no such user as the process is to have.
-    """
-    return {
-        "ns": process.ns,
-        "folder": process.folder,
-        "files": process.files,
-        "hostname": process.hostname,
-        "argv": list(process.argv),
-        "capabilities": [CAPABILITIES.index(name) for name in process.capabilities],
-        "beside": beside,
-        "environment": environment(process),
-        "user": list(_user(process.user)[:3]) if process.user else [],
-        "working_dir": process.working_dir,
-        "read_only": _read_only(process) if process.read_only else {},
-        "isolated": process.isolated,
-        "advice": f"; {FROM_HOST}",
-        "log": {
-            "path": f"{process.folder}/log",
-            "size": process.log_size,
-            "files": process.log_files,
-            "driver": process.log_driver,
-            "server": dict(process.log_server),
-        },
-        "settle": [sys.executable, "-m", "plumb", "settle", process.id],
-        "settle_environment": {
-            "PLUMB_ROOT": process.root,
-            "PLUMB_CONFIG": process.config,
-            "PYTHONPATH": root.IMPORT_PATH,
-        },
-    }
-
-
-def _read_only(process: Process) -> dict[str, Any]:
-    """Mounts of a command that sees the host's files read-only; JSON and marshal can carry them."""
-    own_proc = (mounts.OWN_PROC,) if process.isolated else ()
-    return {
-        "root": process.root,
-        "over_host": [list(mount) for mount in (*mounts.over_host(process.root), *own_proc)],
-        "in_dev": [list(mount) for mount in mounts.IN_DEV],
-        "devices": mounts.DEVICES,
-        "links": mounts.LINKS,
-    }
-
-
-def environment(process: Process) -> dict[str, str]:
-    """Build the command's environment: defaults, then the given variables.
-
-    One without a value is not set, be it one of the defaults.
-    """
-    found = {
-        "PATH": PATH,
-        "HOSTNAME": process.hostname,
-        "HOME": _user(process.user).home if process.user else "/root",
-        "TERM": os.environ.get("TERM", "xterm"),
-    }
-    for word in process.environment:
-        name, equals, value = word.partition("=")
-        if equals:
-            found[name] = value
-        else:
-            found.pop(name, None)
-    return found
-
-
-def _user(name: str) -> User:
-    from plumb.kernel.process.identity import users  # lazy: most commands run as root
-
-    return users.known(name)
+AT_ONCE = 32
+"""Commands that are started at the same time."""
 
 
 def alive(folder: str) -> tuple[int, int]:
@@ -145,65 +65,87 @@ def look(thing: Thing) -> Thing | None:
     return thing if alive(thing.folder)[0] else None
 
 
-def take(step: Step) -> None:
-    """Start or end the command."""
-    process = step.thing
-    assert isinstance(process, Process)
-    if step.after is None:
-        end(process.folder, process.grace, process.stop_signal)
-    elif step.before is None:
-        start(process)
+def take(steps: Sequence[Step], done: list[Step]) -> None:
+    """Start and end commands, neighbours that are to start at the same time.
 
-
-def start(process: Process) -> None:
-    """Start the command and wait until it has been executed.
+    Args:
+        done: takes the steps that were done.
 
     Raises:
-        Invalid: there is no such command, or it cannot be executed.
-        KernelRefused: the sandbox could not be entered.
+        StepFailed: the first that could not be; those that were sent with it may be in `done`.
     """
-    for stale in ("pid", "exit", "ending"):
-        Path(process.folder, stale).unlink(missing_ok=True)
-    reader, writer = os.pipe()
+    for starts, some in groupby(steps, _is_start):
+        left = list(some)
+        while left:
+            size = AT_ONCE if starts else 1
+            now, left = left[:size], left[size:]
+            _take_together(now, done)
+
+
+def _is_start(step: Step) -> bool:
+    return step.before is None
+
+
+def _take_together(steps: Sequence[Step], done: list[Step]) -> None:
+    """Start some commands, or end one."""
+    first = steps[0]
+    if first.after is None:
+        _end(first, done)
+    elif first.before is not None:
+        done += steps  # what differs is for the next start
+    else:
+        _start(steps, done)
+
+
+def _end(step: Step, done: list[Step]) -> None:
+    process = step.thing
+    assert isinstance(process, Process)
     try:
-        os.set_inheritable(writer, True)
-        command = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(writer), shim.__file__]
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            pass_fds=(writer,),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-        )
-        os.close(writer)
-        writer = -1
-        assert child.stdin is not None
-        child.stdin.write(json.dumps(spec(process)).encode())
-        child.stdin.close()
-        answer = os.read(reader, 4096).decode(errors="replace")
-    finally:
-        os.close(reader)
-        if writer >= 0:
-            os.close(writer)
-    if not answer or answer.startswith("-"):
-        child.wait()
-        number, _, reason = answer.removeprefix("- ").partition(" ")
-        if number in ("2", "13", "8"):
-            raise Invalid(f"cannot start the command: {reason}", FROM_HOST)
-        raise KernelRefused(
-            f"start {process.argv[0]} in the sandbox",
-            int(number or 0) if number.isdigit() else 0,
-            reason,
-        )
-    child.returncode = 0  # it stays; whoever started it need not wait for it
+        end(process.folder, process.grace, process.stop_signal)
+    except PlumbError as refused:
+        raise StepFailed(refused, step, done) from refused
+    done.append(step)
 
 
-_LAUNCH = (
-    "import os,sys,runpy;fd=int(sys.argv[1]);os.dup2(fd,3);fd==3 or os.close(fd);"
-    "os.set_inheritable(3,False);"
-    "runpy.run_path(sys.argv[2],run_name='__main__')"
-)
+def _start(steps: Sequence[Step], done: list[Step]) -> None:
+    """Start commands and wait until they have been executed.
+
+    Raises:
+        StepFailed: of Invalid, where there is no such user or command, or it cannot be executed; of
+            KernelRefused, where its sandbox could not be entered.
+    """
+    specs = [_described(step, done) for step in steps]
+    answers = launch.launch(specs)
+    failed: list[tuple[Step, PlumbError]] = []
+    for step, described, answer in zip(steps, specs, answers, strict=True):
+        if launch.started(answer):
+            done.append(step)
+        else:
+            failed.append((step, _failure(described["argv"][0], answer)))
+    for step, failure in failed[:1]:
+        raise StepFailed(failure, step, done) from failure
+
+
+def _described(step: Step, done: list[Step]) -> dict[str, Any]:
+    """Describe a command to the shim, and remove what an earlier one has left in its folder."""
+    process = step.thing
+    assert isinstance(process, Process)
+    try:
+        found = spec(process)
+        for stale in ("pid", "exit", "ending"):
+            Path(process.folder, stale).unlink(missing_ok=True)
+    except PlumbError as refused:
+        raise StepFailed(refused, step, done) from refused
+    return found
+
+
+def _failure(name: str, answer: str) -> PlumbError:
+    number, _, reason = answer.removeprefix("- ").partition(" ")
+    if number in ("2", "13", "8"):
+        return Invalid(f"cannot start the command: {reason}", FROM_HOST)
+    return KernelRefused(
+        f"start {name} in the sandbox", int(number) if number.isdigit() else 0, reason
+    )
 
 
 def end(folder: str, grace: float = GRACE, stop_signal: int = signal.SIGTERM) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from plumb.kernel.process import commands, start_time
+from plumb.kernel.process import start_time
 from plumb.kernel.process.become import become
 from plumb.kernel.process.pid_namespace import (
     PASSED_ON,
@@ -27,6 +27,7 @@ from plumb.kernel.process.pid_namespace import (
     fork_init,
     wait_passing_on,
 )
+from plumb.kernel.process.starting import description
 from plumb.things.sandbox import Process
 
 ENDING = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
@@ -95,7 +96,7 @@ class Foreground:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         awaited = {signal.SIGCHLD, *STOPPING, *self._before}
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
-        spec = commands.spec(process)
+        spec = description.spec(process)
         try:
             child = fork_init() if process.isolated else os.fork()
             if child == 0:

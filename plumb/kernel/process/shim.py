@@ -38,6 +38,10 @@ MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NODEV = 1, 4
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 1, 24, 36
 LAST_CAPABILITY = 63
+ANSWERS = 3
+"""Descriptor of the pipe to whoever has launched it; `_run_child` closes all from it on."""
+LONGEST_REASON = 2000
+"""Bytes of a reason that are told: a line of the pipe is then written as one (PIPE_BUF)."""
 FILES = ("resolv.conf", "hosts", "hostname")
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that the Python interpreter ignores from its start.
@@ -261,16 +265,39 @@ def reap(main: int) -> int:
 
 
 def main() -> int:
-    """Start the command that stdin describes (JSON), write its pid to descriptor 3, and wait."""
+    """Start the commands that stdin describes (JSON), and wait for one.
+
+    Each has a shim of its own, which writes a line to the descriptor `answers`: the command's
+    number among the `commands`, then the pids and start times of the command and its shim, or "-",
+    errno and reason. A single command's is this process; of several each is a fork of it.
+    """
     import json
 
-    spec = json.load(sys.stdin)
+    asked = json.load(sys.stdin)
+    answers, specs = asked["answers"], asked["commands"]
+    os.dup2(answers, ANSWERS)
+    if answers != ANSWERS:
+        os.close(answers)
+    os.set_inheritable(ANSWERS, False)
+    sys.path.append(specs[0]["settle_environment"]["PYTHONPATH"])
+    if len(specs) == 1:
+        return attend(specs[0], 0)
+    from plumb.kernel.process import start_time  # noqa: F401  # once for all, what each needs
+    from plumb.kernel.process.logs import copier  # noqa: F401
+
+    for number, spec in enumerate(specs):
+        if os.fork() == 0:
+            return attend(spec, number)
+    return 0
+
+
+def attend(spec: dict[str, Any], number: int) -> int:
+    """Start a command, say how that went, and wait for its end."""
     os.setsid()
     _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(caught, signal.SIG_IGN)
     output, errors, ready = os.pipe(), os.pipe(), os.pipe()
-    sys.path.append(spec["settle_environment"]["PYTHONPATH"])
     if spec["isolated"]:
         from plumb.kernel.process import pid_namespace
 
@@ -287,7 +314,7 @@ def main() -> int:
     sources = {"stdout": output[0], "stderr": errors[0]}
     log = copier.Copier(sources, copier.keepers(spec["log"]))
     with os.fdopen(ready[0], "rb") as failure:
-        failure_text = failure.read().decode(errors="replace")
+        failure_text = failure.read(LONGEST_REASON).decode(errors="replace").replace("\n", " ")
     answer = (
         f"- {failure_text}"
         if failure_text
@@ -295,11 +322,11 @@ def main() -> int:
     )
     if not failure_text:
         _write(f"{spec['folder']}/pid", answer)
-    os.write(3, answer.encode())
-    os.close(3)
+    os.write(ANSWERS, f"{number} {answer}\n".encode())
+    os.close(ANSWERS)
     null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
     status = reap(child)
     log.copied.acquire(timeout=5)
     if not failure_text:

@@ -16,6 +16,7 @@ from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fake_host
 from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.process import commands
+from plumb.kernel.process.starting.description import spec
 from plumb.plan import plan
 from plumb.pytest_plugin.lab_process.enter import enter
 from plumb.pytest_plugin.lab_process.places import Places
@@ -82,7 +83,7 @@ class Answers(Places):
             return Route(self.place(node))
         box = self._host.container(node)
         command = self._host.command(box, ["true"], privileged=not box.read_only_host)
-        return Route(self.place(node), commands.spec(command, commands.alive(command.folder)[0]))
+        return Route(self.place(node), spec(command, commands.alive(command.folder)[0]))
 
     # -- things to do there ---------------------------------------------------------------
 

@@ -1,0 +1,84 @@
+"""Launch of commands' shims: several of one operation by one interpreter, which forks for each.
+
+A fresh interpreter costs more than all that a shim does, so many containers at once pay for one.
+The code of the shim comes from Python's cache of compiled modules, where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from plumb.kernel.process import shim
+
+SCRIPT = (
+    "import sys,_frozen_importlib_external as m;path=sys.argv[1];"
+    "exec(m.SourceFileLoader('__main__',path).get_code('__main__'),"
+    "{'__name__':'__main__','__file__':path})"
+)
+"""It executes the file that is its argument, as a script; runpy would compile it."""
+LONGEST = 1 << 16
+"""Bytes that are read of the answers at a time."""
+
+
+def launch(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Start a shim for each of these commands, and wait until each is executed or cannot be.
+
+    Args:
+        specs: commands, as `shim.main` takes them.
+
+    Returns:
+        The shims' answers in the same order: the pids and start times of the command and its shim,
+        or "- ERRNO reason"; empty of one that died without a word.
+    """
+    reader, writer = os.pipe()
+    try:
+        os.set_inheritable(writer, True)
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", SCRIPT, shim.__file__],
+            stdin=subprocess.PIPE,
+            pass_fds=(writer,),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
+        asked = {"answers": writer, "commands": list(specs)}
+        os.close(writer)
+        writer = -1
+        assert child.stdin is not None
+        with suppress(BrokenPipeError):  # it has died; so no answer comes
+            child.stdin.write(json.dumps(asked).encode())
+            child.stdin.close()
+        answers = _answers(reader, len(specs))
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+    if len(specs) > 1 or not started(answers[0]):
+        child.wait()
+    else:
+        child.returncode = 0  # it stays; whoever started it need not wait for it
+    return answers
+
+
+def started(answer: str) -> bool:
+    """Tell whether an answer says that the command runs."""
+    return bool(answer) and not answer.startswith("-")
+
+
+def _answers(reader: int, count: int) -> list[str]:
+    """Read a line of each shim, which begins with its number."""
+    found, text = [""] * count, b""
+    missing = count
+    while missing and (part := os.read(reader, LONGEST)):
+        *lines, text = (text + part).split(b"\n")
+        for line in lines:
+            number, _, answer = line.decode(errors="replace").partition(" ")
+            found[int(number)] = answer
+            missing -= 1
+    return found
