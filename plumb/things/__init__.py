@@ -52,8 +52,9 @@ class Stage(IntEnum):
     UP = 8
     ROUTE = 9
     SERVICE = 10  # proxies, DNS servers, names
-    PROCESS = 11
-    SUPERVISION = 12  # of a command that runs
+    RECORD = 11  # what other hosts are told; all at once, behind what they are told of
+    PROCESS = 12
+    SUPERVISION = 13  # of a command that runs
 
 
 @frozen

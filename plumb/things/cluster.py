@@ -24,7 +24,7 @@ class EndpointRecord(Thing):
         names: the names that it has on the network.
     """
 
-    stage: ClassVar = Stage.SERVICE
+    stage: ClassVar = Stage.RECORD
     folder: str
     endpoint: str
     network: str

@@ -20,8 +20,9 @@ from plumb.model.service.assignment import Assignment
 from plumb.model.service.spec import Health, ServiceSpec
 from plumb.model.service.task import Place, Task
 from plumb.model.settings import Settings
-from plumb.plan import Step
+from plumb.plan import Step, in_order
 from plumb.things.cluster import EndpointRecord
+from plumb.things.dns import Names
 from plumb.things.vxlan import FdbEntry, Neighbour, Vxlan
 from tests.cases import KEYS
 from tests.fake_cluster import INGRESS, OTHER, FakeCluster, node, remote
@@ -349,3 +350,16 @@ def test_a_task_brings_the_keys_of_its_encrypted_network(here: Host, cluster: Fa
 
     with here.change() as op:
         assert op.encryption() == KEYS
+
+
+def test_all_that_is_published_is_published_together_behind_all_names(here: Host) -> None:
+    """So that a host with many new containers asks its cluster process once."""
+    with here.operation() as verbs:
+        for name in ("c1", "c2", "c3"):
+            verbs.run(name, network="n1")
+    order = [type(thing) for thing in in_order(here.store.things())]
+    first = order.index(EndpointRecord)
+    count = order.count(EndpointRecord)
+    assert count == 4  # of the containers, and of the host's own balancer
+    assert order[first : first + count] == [EndpointRecord] * count
+    assert Names not in order[first:]

@@ -18,7 +18,7 @@ from plumb.store import Store
 from plumb.things import HOST, Key, Stage, Thing
 from plumb.things.links import InPlace
 
-OF_ROOT = (Stage.NAMESPACE, Stage.PORT, Stage.SERVICE, Stage.PROCESS)
+OF_ROOT = (Stage.NAMESPACE, Stage.PORT, Stage.SERVICE, Stage.RECORD, Stage.PROCESS)
 """Stages of what lies under a root's folder, or is in its agent."""
 
 
