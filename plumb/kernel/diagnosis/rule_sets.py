@@ -19,6 +19,7 @@ from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, elements, l
 from plumb.kernel.netfilter.foreign_rules import from_iptables, from_nft
 from plumb.kernel.netfilter.rule_set_size import exceeded
 from plumb.kernel.netlink.codec import attributes, text
+from plumb.kernel.netlink.connection import DumpInterrupted
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFGENMSG,
@@ -32,9 +33,11 @@ from plumb.things.iptables import FAMILIES, TABLES
 
 ALL_HOOKS = {**HOOKS, "OUTPUT": "output"}
 FAMILIES_READ = ("ip", "ip6", "inet")
-LARGEST, LARGEST_OF_HOST = 4 << 20, 64 << 20
-"""Bytes of rules that are read at most, as the kernel or iptables-save has them: of a container,
-where whoever wrote them is not trusted, and of the host, which has some 200,000 rules then."""
+LARGEST = 2 << 20
+"""Bytes of a container's rules that are read at most, as the kernel or iptables-save has them: some
+5,000 of them. Whoever wrote them is not trusted."""
+LARGEST_OF_HOST, LARGEST_LISTED = 64 << 20, 8 << 20
+"""The same of the host: of iptables' rules, some 400,000, and of those that libnftables lists."""
 MOST_TABLES = 32
 """Tables that are listed one by one; more of them are listed with all that there are."""
 Where = tuple[str, str]
@@ -43,31 +46,34 @@ ABSENT = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT})
 """Answers of a kernel without nf_tables."""
 
 
-def chains(failed: list[str], most: int = LARGEST_OF_HOST) -> list[ChainState]:
+def chains(failed: list[str], most: int = 0) -> list[ChainState]:
     """Read the chains of all tables, but for those that are switched off.
 
     Args:
         failed: sentences on what could not be read are appended. The rest is read all the same.
-        most: bytes of rules at most; of more none are read.
+        most: bytes of rules at most, of more none are read; 0 for the host's limits.
     """
     off: dict[Where, bool] = {}
     own: list[Where] = []
     with _noting(failed):
         off = _tables()
-        own = _bounded([where for where in off if where[0] in FAMILIES_READ], most)
+        known = [where for where in off if where[0] in FAMILIES_READ]
+        own = _bounded(known, most) if most else known
     found: list[ChainState] = []
     for family in FAMILIES:
         # Without the command, libnftables has what there is: tables may have these names.
         nft = f"{FAMILIES[family]}-nft"
         if any((family, table) in own for table in TABLES) and save.found(f"{nft}-save"):
             with _noting(failed):
-                found += _of_iptables(nft, family, most)
+                found += _of_iptables(nft, family, most or LARGEST_OF_HOST)
         if _legacy(family):
             with _noting(failed):
-                found += _of_iptables(f"{FAMILIES[family]}-legacy", family, most)
-    known = {(chain.family, chain.table) for chain in found if chain.tool.endswith("-nft")}
+                legacy = f"{FAMILIES[family]}-legacy"
+                found += _of_iptables(legacy, family, most or LARGEST_OF_HOST)
+    printed = {(chain.family, chain.table) for chain in found if chain.tool.endswith("-nft")}
     with _noting(failed):
-        found += _of_nft(_items([where for where in own if where not in known], own), known)
+        wanted = _bounded([where for where in own if where not in printed], most or LARGEST_LISTED)
+        found += _of_nft(_items(wanted, own), printed)
     return [
         chain
         for chain in found
@@ -104,15 +110,17 @@ def _filters() -> bool:
     """Test for base chains of nf_tables that can drop packets; false without nf_tables."""
     try:
         with Netfilter() as kernel:
-            found = kernel.dump(
+            found = kernel.stream(
                 NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NFGENMSG.pack(0, 0, 0)
             )
+            kinds = (attributes(body, NFGENMSG.size).get(NFTA_CHAIN_TYPE, b"") for body in found)
+            return any(text(kind) not in ("", "nat") for kind in kinds)
+    except DumpInterrupted:
+        return True  # chains come and go
     except OSError as error:
         if error.errno in ABSENT:
             return False
         raise
-    kinds = (attributes(body, NFGENMSG.size).get(NFTA_CHAIN_TYPE, b"") for body in found)
-    return any(text(kind) not in ("", "nat") for kind in kinds)
 
 
 @contextmanager

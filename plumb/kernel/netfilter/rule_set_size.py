@@ -1,16 +1,17 @@
 """Size of rule sets of nf_tables, asked of the kernel before libnftables reads them.
 
-libnftables makes a tree and a text of all that it lists, some ten times what the kernel's messages
-take, and has no limit. Messages are counted as they come, and no more are read than asked for.
+libnftables makes a tree and a text of all that it lists, and has no limit: with the values that are
+read from them it is some thirty times what the kernel's messages take. Messages are counted as they
+come, and no more are read than asked for.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from plumb.kernel.netlink.codec import attribute
+from plumb.kernel.netlink.codec import attribute, attributes, text
 from plumb.kernel.netlink.connection import DumpInterrupted
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.kernel.netlink.uapi.linux_netfilter import (
@@ -49,10 +50,17 @@ def exceeded(tables: Iterable[tuple[str, str]], most: int) -> bool:
         OSError: the kernel's errno.
     """
     asked = [(kind, NFGENMSG.pack(0, 0, 0)) for kind in WHOLE]
-    for family, table in tables:
-        body = NFGENMSG.pack(FAMILIES[family], 0, 0) + attribute(NFTA_RULE_TABLE, table)
+    wanted = {(FAMILIES[family], table) for family, table in tables}
+    for number, table in wanted:
+        body = NFGENMSG.pack(number, 0, 0) + attribute(NFTA_RULE_TABLE, table)
         asked += [(NFT_MSG_GETRULE, body), (NFT_MSG_GETSET, body)]
-    return _larger(asked, most)
+    return _larger(asked, most, lambda message: _table(message) in wanted)
+
+
+def _table(message: bytes) -> tuple[int, str]:
+    """Family and name of the table that a message is about; its attribute has one number in all."""
+    name = attributes(message, NFGENMSG.size).get(NFTA_RULE_TABLE, b"")
+    return message[0], text(name)
 
 
 def elements_exceed(family: str, table: str, name: str, most: int) -> bool:
@@ -70,17 +78,17 @@ def elements_exceed(family: str, table: str, name: str, most: int) -> bool:
         + attribute(NFTA_SET_ELEM_LIST_TABLE, table)
         + attribute(NFTA_SET_ELEM_LIST_SET, name)
     )
-    return _larger([(NFT_MSG_GETSETELEM, body)], most)
+    return _larger([(NFT_MSG_GETSETELEM, body)], most, lambda message: True)
 
 
-def _larger(asked: Iterable[tuple[int, bytes]], most: int) -> bool:
+def _larger(asked: Iterable[tuple[int, bytes]], most: int, counts: Callable[[bytes], bool]) -> bool:
     size = 0
     with Netfilter() as kernel:
         for kind, body in asked:
             try:
                 with suppress(DumpInterrupted):  # the size is near enough
                     for message in kernel.stream(NFNL_SUBSYS_NFTABLES << 8 | kind, body):
-                        size += len(message)
+                        size += len(message) if counts(message) else 0
                         if size > most:
                             return True
             except OSError as error:

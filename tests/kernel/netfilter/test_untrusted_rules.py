@@ -9,7 +9,7 @@ import pytest
 
 from plumb.kernel.diagnosis import rule_sets
 from plumb.kernel.netfilter import foreign_chains, iptables_save, ruleset
-from plumb.kernel.netfilter.foreign_rules import UNKNOWN, from_nft
+from plumb.kernel.netfilter.foreign_rules import UNKNOWN, from_iptables, from_nft
 from plumb.kernel.netfilter.libnftables import nft
 from plumb.model.observations import Netns, RuleHit, RuleKind
 from tests import labs
@@ -159,3 +159,26 @@ def test_rules_have_the_packets_of_their_counters() -> None:
     sh("nft add rule ip mine c oifname lo counter accept; ping -c 2 -i 0.2 127.0.0.1")
     counted = {each.tool: each.rules[0].packets for each in rule_sets.chains([]) if each.rules}
     assert counted == {"iptables-nft": 4, "nft": 4}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "-i lo -j ACCEPT",
+        '-m comment --comment "a, b -j DROP" -j ACCEPT',
+        '-m comment --comment "" -j ACCEPT',
+        "-m comment --comment it\\'s -j ACCEPT",
+        '-m comment --comment "a\\"b \\\\" -i lo -j ACCEPT',
+    ],
+)
+def test_words_of_a_rule_are_those_that_a_shell_has(spec: str) -> None:
+    """A comment is one word, whatever stands in it."""
+    found = from_iptables(spec, frozenset())
+    assert found.verdict == "accept"
+    assert [each.values for each in found.conditions] == ([("lo",)] if "-i lo" in spec else [])
+
+
+def test_a_quotation_mark_without_its_partner_is_no_rule() -> None:
+    """It is noted as not understood."""
+    with pytest.raises(ValueError, match="No closing quotation"):
+        from_iptables('--comment "a -j ACCEPT', frozenset())
