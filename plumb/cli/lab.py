@@ -40,7 +40,7 @@ def hosts_(between: str, mtu: int | None, lab_name: str, count: int) -> None:
     from plumb.lab.hosts import Hosts
     from plumb.lab.registry import checked
 
-    made = Hosts(count, between, mtu, checked(lab_name))
+    made = Hosts(count, between, mtu, checked(lab_name), names=True)
     for each in made:
         print(f"{each.name}\t{each.address}\t{each.address6}")
 
@@ -108,7 +108,7 @@ def shell(lab_name: str, host_name: str) -> int:
     except NotFound:
         if lab_name != DEFAULT:
             raise
-        with Hosts(2) as own:
+        with Hosts(2, names=True) as own:
             return own[host_name].shell()
     return host(entry, host_name).shell(lab_name)
 

@@ -7,6 +7,7 @@ lessons     labs with a page each: what to do, to look at, to break and to mend
 faults      faults hidden in a lab, to be found
 commands    command lines on a host: plumb's, a shell, their environment
 process     the lab's process: the switches' namespace, and the parent of its hosts
+name_server  a name server in the lab's internet, a process of the lab's
 hosts       labs for the library: Hosts, LabHost
 
 Each host is a process tree of its own (`kernel.netns.fake_host`): network, mount, UTS, IPC and pid

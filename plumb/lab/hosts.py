@@ -146,6 +146,7 @@ class Hosts:
         mtu: of the links between them, in bytes.
         name: for a lab that stays, until `close` or `plumb lab rm NAME`; without a name it ends
             with this process.
+        names: there is a name server in the internet, and the hosts ask it.
 
     Raises:
         Invalid: no such lab can be; Conflict: one of that name runs; KernelRefused: the kernel
@@ -153,7 +154,13 @@ class Hosts:
     """
 
     def __init__(
-        self, count: int, between: str = Between.SWITCH, mtu: int | None = None, name: str = ""
+        self,
+        count: int,
+        between: str = Between.SWITCH,
+        mtu: int | None = None,
+        name: str = "",
+        *,
+        names: bool = False,
     ) -> None:
         try:
             kind = Between(between)
@@ -170,7 +177,7 @@ class Hosts:
         self._control, theirs = socket.socketpair()
         with theirs:
             process = fake_host.launch(PROCESS, theirs.fileno())
-        asked = {"count": count, "between": kind, "mtu": mtu, "stays": bool(name)}
+        asked = {"count": count, "between": kind, "mtu": mtu, "stays": bool(name), "names": names}
         self._control.sendall(json.dumps(asked).encode() + b"\n")
         said, descriptors, *_ = socket.recv_fds(self._control, 1 << 16, 1 + layout.MOST)
         process.wait()

@@ -2,7 +2,7 @@
 
 Whoever starts it writes a line of JSON to its control socket and reads one:
 
-    {"count": 2, "between": "switch", "mtu": null, "stays": false}
+    {"count": 2, "between": "switch", "mtu": null, "stays": false, "names": false}
     {}    or    {"refused": "…", "hint": "…"}
 
 With the former come descriptors of processes (pidfds): the lab's own, and the first one of each
@@ -20,6 +20,7 @@ import json
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any, NoReturn
 
 from plumb.errors import KernelRefused, PlumbError
@@ -51,6 +52,8 @@ def main(control: int) -> None:
             inits = build(
                 layout.places(request["count"], Between(request["between"])), request["mtu"]
             )
+            if request["names"]:
+                _give_names(inits)
         except PlumbError as error:
             refused = alone and isinstance(error, KernelRefused) and error.errno in FORBIDDEN
             hint = user_namespace.advice() if refused else error.hint
@@ -102,6 +105,20 @@ def build(places: tuple[Place, ...], mtu: int | None) -> list[Init]:
     LinuxKernel().take(plan([], things))
     introduce(dict(zip((place.name for place in places), inits, strict=True)), commands.ROOT)
     return inits
+
+
+def _give_names(inits: list[Init]) -> None:
+    """Start the name server of the internet, and have the hosts ask it.
+
+    Raises:
+        KernelRefused: it cannot have its port.
+    """
+    from plumb.lab import name_server  # lazy: a lab for tests and lessons has none
+
+    name_server.start()
+    for init in inits:
+        path = Path(init.path(f"{fake_host.OWN_FILES}/resolv.conf"))
+        path.write_text(name_server.RESOLV_CONF, encoding="utf-8")
 
 
 def _host(place: Place) -> Init:
