@@ -136,7 +136,7 @@ class Host(Reader, Verbs):
                 raise Broken(REBOOTED, REBUILD)
             try:
                 if not self._dry_run:
-                    claim.take(store, self.layout, self.system)
+                    self._claim = claim.take(store, self.layout, self.system)
                     self._recover(store, insist)
                 if insist and not self._dry_run:
                     self._remember_boot(store)
@@ -214,7 +214,7 @@ class Host(Reader, Verbs):
             repair.recover(self.store, self.kernel)  # interrupted: nobody knows how far it had come
             raise
         op.reservations.end()
-        claim.note(self.store, self.layout, self.system)
+        claim.note(self.store, self.layout, self.system, self._claim)
         self._announce(op)
 
     def _announce(self, op: Operation) -> None:

@@ -12,6 +12,8 @@ from plumb import Host
 from plumb.cli.documents import network_document
 from plumb.engine.targets import TargetResolver
 from plumb.foreign.values import ForeignHost
+from plumb.frozen import replace
+from plumb.kernel.system import System
 from plumb.store import codec
 from tests.memory_host import MemoryHosts
 
@@ -65,3 +67,19 @@ def test_targets_are_read_together(host: Host, monkeypatch: pytest.MonkeyPatch) 
     assert len(found.own) == MANY + 1
     assert all(len(member.ends) == 1 for member in found.own)
     assert len(read) < 10
+
+
+def test_an_operation_looks_at_the_claim_once(tmp_path: Path) -> None:
+    """Behind a removal a look would wait until the kernel has taken the namespace down."""
+    looks: list[int] = []
+
+    def claimed() -> None:
+        looks.append(1)
+
+    with MemoryHosts(tmp_path / "root") as hosts:
+        host = hosts(replace(System(), claimed=claimed))
+        host.create_network("home")
+        looks.clear()
+        host.run("guest", network="home")
+        host.remove("guest", force=True)
+    assert len(looks) == 2

@@ -32,13 +32,18 @@ def standing(was: str) -> list[Thing]:
     return [STANDING[letter] for letter in was if letter in STANDING]
 
 
-def note(store: Store, layout: Layout, system: System) -> None:
-    """Write into the claim which of the host's settings were at their defaults before plumb."""
+def note(store: Store, layout: Layout, system: System, known: Claim) -> None:
+    """Write into the claim which of the host's settings were at their defaults before plumb.
+
+    Args:
+        known: the claim as `take` has found it, in the same turn. Another look would wait for the
+            lock with which the kernel takes down the namespaces that have just gone.
+    """
     was = "".join(
         letter for letter, thing in STANDING.items() if store.previous(thing.key) == thing
     )
-    own, found = of(store, layout), system.claimed()
-    if own is not None and found is not None and found.was != was:
+    own = of(store, layout)
+    if own is not None and known.was != was:
         system.claim(replace(own, was=was))
 
 
@@ -70,11 +75,14 @@ def require(store: Store, layout: Layout, system: System) -> None:
         raise refusal(found, layout)
 
 
-def take(store: Store, layout: Layout, system: System) -> None:
+def take(store: Store, layout: Layout, system: System) -> Claim:
     """Claim the network namespace for this root.
 
     The token is on record before the kernel has it: a root that is killed in between finds its own
     claim, or none.
+
+    Returns:
+        The claim that the namespace has now.
 
     Raises:
         Conflict: another root has it; the message names it.
@@ -83,7 +91,7 @@ def take(store: Store, layout: Layout, system: System) -> None:
     if found is not None:
         if not is_own(found, store):
             raise refusal(found, layout)
-        return
+        return found
     own = of(store, layout)
     if own is None:
         _refuse_marked(store, system)
@@ -92,6 +100,7 @@ def take(store: Store, layout: Layout, system: System) -> None:
     found = system.claim(own)
     if found.token != own.token:
         raise refusal(found, layout)
+    return found
 
 
 def _refuse_marked(store: Store, system: System) -> None:
