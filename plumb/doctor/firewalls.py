@@ -35,6 +35,13 @@ HOOKS = ("forward", "prerouting", "postrouting")
 OWN_JUMP = re.compile(r"-j (?:DOCKER|PLUMB|NETAVARK|CNI)[-_]\w+")
 REWRITES = re.compile(r"\b(?:DNAT|REDIRECT|dnat|redirect)\b")
 NAT = re.compile(r"\b(?:MASQUERADE|SNAT|masquerade|snat)\b")
+COMMENT = re.compile(r'\bcomment (?:--comment )?(?:"(?:[^"\\]|\\.)*"|\S+)')
+"""A rule's comment, which may have any words."""
+
+
+def without_comment(rule: RuleState) -> str:
+    """Words of a rule that do something: all but its comment."""
+    return COMMENT.sub("", rule.words)
 
 
 def forwarding(snapshot: Snapshot) -> Iterator[ForeignFirewall]:
@@ -109,7 +116,7 @@ def rewriting(space: NamespaceState, packets: Traffic) -> str:
         for rule in chain.rules:
             if _rule(rule).fit(packets) is Fit.NONE:
                 continue
-            if REWRITES.search(rule.words):
+            if REWRITES.search(without_comment(rule)):
                 return f"{chain.table}/{chain.name}: {printable(rule.words, 80)}"
             target = by_name.get((chain.tool, chain.family, chain.table, rule.target))
             if target is not None and target.name not in known:
@@ -179,7 +186,7 @@ def masqueraded(snapshot: Snapshot, net: NetworkState, subnet: IPNetwork) -> boo
         if chain.family not in (family, "inet"):
             continue
         for rule in chain.rules:
-            if NAT.search(rule.words) and _covers(_rule(rule), outgoing):
+            if NAT.search(without_comment(rule)) and _covers(_rule(rule), outgoing):
                 return True
     return False
 

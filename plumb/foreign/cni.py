@@ -1,54 +1,65 @@
 """Containers whose networks CNI plugins have made: Kubernetes', nerdctl's.
 
 libcni keeps the result of each plugin under /var/lib/cni/results: the container's id, its
-namespace, its addresses, the network's configuration and the published ports. The name of a pod is
-among the arguments; any other container is called by the beginning of its id.
+addresses, the network's configuration and the published ports; its namespace stands there as the
+sandbox of an interface. The name of a pod is among the arguments; any other container is called by
+its id, or by the beginning of one that an engine has drawn.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from plumb.foreign import fields
 from plumb.foreign.docker_files import DOCKER_NAMESPACE, Shim
 from plumb.foreign.values import Engine, ForeignContainer, ForeignHost, ForeignNetwork, Source
-from plumb.frozen import replace
+from plumb.frozen import frozen, replace
 from plumb.kernel.foreign import documents, processes
 from plumb.model.cnm import Endpoint, Ends, Network, Pool, Sandbox, Status
 from plumb.model.driver_options import BridgeOptions
 from plumb.model.net.targets import Member
-from plumb.model.observations import Netns
+from plumb.model.observations import HOST, Netns
 from plumb.model.ports import Port
 
 KIND = "cniCacheV1"
 DEFAULT_BRIDGE = "cni0"
 POD = "K8S_POD_NAME"
+DRAWN = re.compile(r"[0-9a-f]{32,}", re.ASCII)
+"""An id that an engine has drawn, rather than somebody chosen."""
+SHORT = 12
+"""Digits of such an id as engines print it."""
+Identity = tuple[int, int] | None
 
 
 def read(shims: Iterable[Shim], folder: str) -> ForeignHost:
-    """Read the containers of CNI's networks that run.
+    """Read the containers of CNI's networks that run, and containerd's others.
 
     Args:
         shims: containerd's containers.
         folder: where libcni keeps the results.
     """
-    pids = {each.ident: each.pid for each in shims if each.namespace != DOCKER_NAMESPACE}
+    known = _known([each for each in shims if each.namespace != DOCKER_NAMESPACE])
     results: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for name in documents.names(folder):
         document = fields.mapping(documents.read(folder, name))
         if fields.text(document, "kind") == KIND:
             ident = fields.text(document, "containerId")
             results.setdefault(ident, []).append((f"{folder}/{name}", document))
+    places = {processes.identity(""): Netns(HOST, "")}
     found = [
         container
         for ident, own in results.items()
-        if (container := _container(ident, own, pids.get(ident, 0))) is not None
+        if (container := _container(ident, own, known.get(ident), places)) is not None
     ]
-    found += [_bare(ident, pid) for ident, pid in pids.items() if ident not in results]
+    mine = {each.pid for each in found}
+    bare = {each.shim.pid: each for each in known.values() if each.shim.pid not in mine}
+    found += [_bare(each, places) for each in bare.values()]
     nets = {net.id: (net, each.source) for each in found for _, net in each.member.ends}
     return ForeignHost(
         tuple(found),
@@ -57,27 +68,93 @@ def read(shims: Iterable[Shim], folder: str) -> ForeignHost:
     )
 
 
-def _bare(ident: str, pid: int) -> ForeignContainer:
+@frozen
+class Named:
+    """A container of containerd's, and the name that it is called by."""
+
+    shim: Shim
+    name: str
+
+
+def _known(shims: Sequence[Shim]) -> dict[str, Named]:
+    """Containers of containerd's by the ids that CNI's plugins were given for them.
+
+    Kubernetes gives a pod's own, ctr and nerdctl put containerd's namespace before it. Two
+    namespaces may have the same id; each is called by both then.
+    """
+    often = Counter(each.ident for each in shims)
+    found = {}
+    for each in shims:
+        full = f"{each.namespace}-{each.ident}"
+        named = Named(each, short(each.ident if often[each.ident] == 1 else full))
+        found[full] = named
+        found.setdefault(each.ident, named)
+    return found
+
+
+def short(ident: str) -> str:
+    """An id that an engine has drawn, as engines print it; one that somebody chose, as it is."""
+    return ident[:SHORT] if DRAWN.fullmatch(ident) else ident
+
+
+def _place(file: str, name: str, places: dict[Identity, Netns]) -> Netns:
+    """Namespace of a container; that of the first of those that share it, or the host's."""
+    return places.setdefault(processes.identity(file), Netns(name, file))
+
+
+def _bare(named: Named, places: dict[Identity, Netns]) -> ForeignContainer:
     """Container of containerd's of which plumb knows no result."""
-    name, file = ident[:12], processes.namespace_file(pid)
-    member = Member(Sandbox(ident, name, status=Status.RUNNING), Netns(name, file), ())
+    shim, name = named.shim, named.name
+    file = processes.namespace_file(shim.pid)
+    place = _place(file, name, places)
+    mode = "network" if place.ns else "host"
+    box = Sandbox(shim.ident, name, mode=mode, status=Status.RUNNING)
     source = Source(Engine.CONTAINERD, file)
-    return ForeignContainer(name, member, pid, processes.etc_folder(pid), source)
+    return ForeignContainer(
+        name, Member(box, place, ()), shim.pid, processes.etc_folder(shim.pid), source
+    )
 
 
 def _container(
-    ident: str, results: list[tuple[str, Mapping[str, Any]]], pid: int
+    ident: str,
+    results: list[tuple[str, Mapping[str, Any]]],
+    named: Named | None,
+    places: dict[Identity, Netns],
 ) -> ForeignContainer | None:
     path, first = results[0]
-    file = processes.namespace_file(pid) if pid else fields.text(first, "netns")
+    pid = named.shim.pid if named else 0
+    file = processes.namespace_file(pid) if pid else _sandbox(first)
     if processes.identity(file) in (None, processes.identity("")) or not file:
         return None
-    name = _arguments(first).get(POD) or ident[:12]
+    name = _arguments(first).get(POD) or (named.name if named else short(ident))
+    place = _place(file, name, places)
     ends = [end for _, document in results for end in _ends(ident, document)]
-    member = Member(Sandbox(ident, name, status=Status.RUNNING), Netns(name, file), tuple(ends))
+    member = Member(Sandbox(ident, name, status=Status.RUNNING), place, tuple(ends))
     etc = processes.etc_folder(pid) if pid else ""
     source = Source(Engine.CONTAINERD, path, documents.age(path))
     return ForeignContainer(name, member, pid, etc, source)
+
+
+def _sandbox(document: Mapping[str, Any]) -> str:
+    """File of the namespace that a result is of; empty for a process's, which has ended since."""
+    inside = (
+        fields.text(each, "sandbox") for each in fields.sequence(document, "result", "interfaces")
+    )
+    file = fields.text(document, "netns") or next(filter(None, inside), "")
+    return "" if file.startswith(processes.FOLDER) else file
+
+
+def _mac(document: Mapping[str, Any]) -> str:
+    """MAC address of the interface in the container."""
+    name = fields.text(document, "ifName")
+    return next(
+        (
+            fields.text(each, "mac")
+            for each in fields.sequence(document, "result", "interfaces")
+            if fields.text(each, "name") == name and fields.text(each, "sandbox")
+        ),
+        "",
+    )
 
 
 def _arguments(document: Mapping[str, Any]) -> dict[str, str]:
@@ -110,7 +187,7 @@ def _ends(ident: str, document: Mapping[str, Any]) -> Ends:
         ident,
         "",
         fields.text(document, "ifName"),
-        "",
+        _mac(document),
         four,
         six,
         ports=tuple(_ports(document)),

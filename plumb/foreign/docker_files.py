@@ -58,16 +58,15 @@ def shims(running: Iterable[Process]) -> Iterator[Shim]:
     parents = {
         each.pid: each for each in by_age if each.name.startswith(SHIM) and each.namespace == here
     }
-    found: dict[str, Shim] = {}
+    found: dict[tuple[str, str], Shim] = {}
     for each in by_age:
         parent = parents.get(each.parent)
         if parent is not None and not _is_runtime_s(each) and processes.is_root_s(parent.pid):
             words = processes.command_line(parent.pid)
             ident = processes.option(words, "-id")
+            namespace = processes.option(words, "-namespace")
             if IDENT.fullmatch(ident):
-                found.setdefault(
-                    ident, Shim(processes.option(words, "-namespace"), ident, each.pid)
-                )
+                found.setdefault((namespace, ident), Shim(namespace, ident, each.pid))
     yield from found.values()
 
 

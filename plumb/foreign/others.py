@@ -44,7 +44,26 @@ def beside_daemons(found: ForeignHost) -> ForeignHost:
     if not podman and (of_podman := podman_files.read(running)):
         kept = tuple(each for each in found.sources if each.engine is not Engine.PODMAN)
         found = replace(found, sources=kept) + of_podman
-    return found + cni.read(docker_files.shims(running), CNI_RESULTS)
+    return _with(found, cni.read(docker_files.shims(running), CNI_RESULTS))
+
+
+def _with(found: ForeignHost, of_cni: ForeignHost) -> ForeignHost:
+    """Add CNI's containers; the results of Podman's own tell where those are connected."""
+    own = {each.member.box.id: each.member.ends for each in of_cni.containers}
+    known = {each.member.box.id for each in found.containers}
+    joined = tuple(
+        replace(each, member=replace(each.member, ends=own.get(each.member.box.id, ())))
+        if not each.member.ends
+        else each
+        for each in found.containers
+    )
+    others = tuple(each for each in of_cni.containers if each.member.box.id not in known)
+    used = {net.id for each in (*joined, *others) for _, net in each.member.ends}
+    nets = tuple(each for each in of_cni.networks if each.network.id in used)
+    sources = of_cni.sources if others else ()
+    return replace(found, containers=joined) + ForeignHost(
+        others, networks=nets, sources=sources, missing=of_cni.missing
+    )
 
 
 def beside_engines(found: ForeignHost, known: Collection[str]) -> ForeignHost:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from plumb.address import IPInterface
 from plumb.frozen import replace
-from plumb.model.cnm import Endpoint
+from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.targets import Member, Published
 from plumb.model.netns_state import Link
 from plumb.model.observations import HOST
@@ -31,10 +31,15 @@ def completed(
     """
     return tuple(
         _with_links(each, links[each.place.name], addresses[each.place.name], wires)
-        if each.place.name in links and any(not end.ifname for end, _ in each.ends)
+        if each.place.name in links and any(_lacks(end, net) for end, net in each.ends)
         else each
         for each in members
     )
+
+
+def _lacks(end: Endpoint, net: Network) -> bool:
+    """Test for an endpoint without its interface, or without that one's peer on a bridge."""
+    return not end.ifname or (net.bridge_in_host and not end.link)
 
 
 def _with_links(
@@ -47,11 +52,12 @@ def _with_links(
         own = {ip.ip for ip in end.ips}
         by_mac = [link.name for link in links if end.mac and link.mac == end.mac]
         by_ip = [dev for dev, ip in addresses if ip.ip in own]
-        ifname = next(iter(by_mac if len(by_mac) == 1 else [*by_ip, *by_mac]), "")
+        by_either = next(iter(by_mac if len(by_mac) == 1 else [*by_ip, *by_mac]), "")
+        ifname = end.ifname or by_either
         place, port = wires.get((member.place.name, ifname), ("", ""))
         return replace(end, ifname=ifname, link=port if place == HOST else "")
 
-    ends = tuple((end if end.ifname else found(end), net) for end, net in member.ends)
+    ends = tuple((found(end) if _lacks(end, net) else end, net) for end, net in member.ends)
     return replace(member, ends=ends)
 
 

@@ -26,6 +26,7 @@ import pytest
 from plumb.foreign import read_host
 from plumb.kernel.foreign import processes
 from tests import labs
+from tests.foreign.mounts import private
 from tests.labs import Lab, within
 from tests.waiting import until
 
@@ -211,7 +212,7 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
         with (
             pytest.MonkeyPatch.context() as patch,
             labs.lab(lan=True) as lab,
-            _mounts(folder) as mounts,
+            private(folder, HIDDEN, {}) as mounts,
         ):
             patch.setattr(read_host, "SECONDS", ANSWER)
             engine = Dockerd(lab, folder, _started(folder, mounts, settings), settings, mounts)
@@ -228,27 +229,6 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
                 _end_containers(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _mounts(folder: Path) -> Iterator[int]:
-    """A mount namespace that outlives a dockerd, as a machine's does; its process."""
-    hide = []
-    for number, each in enumerate(HIDDEN):
-        Path(each).mkdir(parents=True, exist_ok=True)
-        (folder / f"hidden{number}").mkdir()
-        hide.append(f"mount --bind {folder}/hidden{number} {each}")
-    words = ["unshare", "--mount", "--propagation", "private"]
-    line = " && ".join([*hide, "echo ready", "exec cat"])
-    holder = subprocess.Popen(
-        [*words, "sh", "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"ready\n"
-        yield holder.pid
-    finally:
-        holder.communicate()
 
 
 def _started(folder: Path, mounts: int, settings: Mapping[str, Any]) -> subprocess.Popen[bytes]:

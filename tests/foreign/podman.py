@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from typing import Any
 import pytest
 
 from plumb.foreign import others, read_host
-from plumb.kernel.foreign import processes
 from tests import labs
 from tests.foreign.dockerd import ANSWER, DEADLINE, IMAGE, PATH
 from tests.foreign.dockerd import image as root_file_system
+from tests.foreign.mounts import end_all, private
 from tests.labs import Lab, within
 from tests.waiting import until
 
@@ -152,7 +151,7 @@ def podman() -> Iterator[Podman]:
         with (
             pytest.MonkeyPatch.context() as patch,
             labs.lab(lan=True) as lab,
-            _mounts(folder) as mounts,
+            private(folder, HIDDEN, {}) as mounts,
         ):
             engine = Podman(lab, folder, mounts)
             patch.setattr(read_host, "SECONDS", ANSWER)
@@ -165,7 +164,7 @@ def podman() -> Iterator[Podman]:
             finally:
                 with suppress(AssertionError):
                     engine.remove_all()
-                _end_all(mounts)
+                end_all(mounts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -184,39 +183,3 @@ events_logger = "file"
 runtime = "runc"
 """
     )
-
-
-@contextmanager
-def _mounts(folder: Path) -> Iterator[int]:
-    """A mount namespace for all commands, as a machine has one; a process in it."""
-    hide = []
-    for number, each in enumerate(HIDDEN):
-        Path(each).mkdir(parents=True, exist_ok=True)
-        (folder / f"hidden{number}").mkdir()
-        hide.append(f"mount --bind {folder}/hidden{number} {each}")
-    words = ["unshare", "--mount", "--propagation", "private"]
-    line = " && ".join([*hide, "echo ready", "exec cat"])
-    holder = subprocess.Popen(
-        [*words, "sh", "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"ready\n"
-        yield holder.pid
-    finally:
-        holder.communicate()
-
-
-def _end_all(mounts: int) -> None:
-    """Kill what Podman has left in its mount namespace: conmon and its children, aardvark-dns."""
-    running = processes.running()
-    here = processes.identity(f"/proc/{mounts}/ns/mnt")
-    left = {
-        each.pid
-        for each in running
-        if each.pid != mounts and processes.identity(f"/proc/{each.pid}/ns/mnt") == here
-    }
-    for each in running:
-        if each.pid in left or each.parent in left:
-            with suppress(OSError):
-                os.kill(each.pid, signal.SIGKILL)

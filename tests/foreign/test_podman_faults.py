@@ -91,6 +91,14 @@ FAULTS = {
         "forward-policy",
         "Podman's own rules for this network are not there",
     ),
+    "policy": PodmanFault(
+        "iptables -P FORWARD DROP",
+        "iptables -P FORWARD ACCEPT",
+        "{lan}",
+        "host:8080",
+        "forward-policy",
+        "the policy drops what nothing accepts",
+    ),
     "users-rule": PodmanFault(
         "iptables -I FORWARD -s 172.20.0.0/24 -j DROP",
         "iptables -D FORWARD -s 172.20.0.0/24 -j DROP || true",

@@ -67,7 +67,7 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
         if chain.hook != "postrouting" or not snapshot.bridges:
             continue
         for number, rule in _last_first(chain.rules):
-            if firewalls.NAT.search(rule.words) and not rule.conditions:
+            if firewalls.NAT.search(firewalls.without_comment(rule)) and not rule.conditions:
                 mine = chain.tool if chain.tool != "nft" else f"nft, table {chain.table}"
                 yield Finding(
                     "stray-masquerade",
@@ -157,7 +157,9 @@ def dnat_first(snapshot: Snapshot) -> Iterator[Finding]:
             continue
         own = takewhile(lambda rule: not ENGINES.fullmatch(rule.target), chain.rules)
         for number, rule in _last_first(tuple(own)):
-            for (protocol, port), name in published.items() if REWRITES.search(rule.words) else ():
+            for (protocol, port), name in (
+                published.items() if REWRITES.search(firewalls.without_comment(rule)) else ()
+            ):
                 uplinks = firewalls.uplinks(snapshot, 4)
                 packets = Traffic(TrafficKind.PROXIED, "", ANYBODY, uplinks, protocol, port)
                 if rule.conditions and firewalls.matches(rule, packets):

@@ -9,6 +9,8 @@ from contextlib import suppress
 from plumb.frozen import frozen
 from plumb.kernel.netns.setns import SELF
 
+FOLDER = "/proc/"
+"""Beginning of the paths of all that is a process's."""
 LONGEST = 1 << 16
 """Bytes of a command line at most."""
 MANY = 20_000

@@ -135,6 +135,10 @@ def _output(case: Case, line: RuleLine) -> Cause | None:
     )
 
 
+ENGINES = re.compile(r"(?:^|-[jg] )(?:PLUMB|DOCKER|NETAVARK|CNI)[-_]?")
+"""A chain of an engine's, or a rule that leads to one."""
+
+
 def _policy(case: Case, line: RuleLine) -> Cause | None:
     if line.kind is not RuleKind.POLICY or line.hook != "forward":
         return None
@@ -145,7 +149,8 @@ def _policy(case: Case, line: RuleLine) -> Cause | None:
     )
     net = next(crossed, None) or _goal_network(case)
     missing = net is not None and not any(
-        each.chain.startswith(("PLUMB", "DOCKER")) for each in case.story.lines(case.end.way)
+        each.hook == "forward" and ENGINES.search(f"{each.chain} {each.text}")
+        for each in case.story.lines(case.end.way)
     )
     engine = owners.words(case, net)
     says = "nothing in FORWARD accepts it, and the policy drops what nothing accepts"

@@ -99,7 +99,18 @@ def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
             (f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",),
             (f"ask {own.host_ip}", f"publish it for all: -p {port}:{own.port}"),
         )
-    return None
+    if own.host_ip.version != ip.version or any(line.rewrites for line in case.story.lines()):
+        return None
+    return Cause(
+        "port-rules-gone",
+        f"port {port} is published for {found.member.box.name}, and no rule of nat leads there: the"
+        " engine's rules are gone, or do not match this packet",
+        (
+            f"published: {where} is {found.member.box.name}'s port {own.port}/{own.protocol}",
+            f"{HOST}: no rule of nat has rewritten the packet",
+        ),
+        (owners.republish(case, found.member.box),),
+    )
 
 
 def _other_address(place: Netns, ip: IPAddress, port: int, own: Sequence[Listener]) -> Cause:
