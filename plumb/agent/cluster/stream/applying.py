@@ -20,6 +20,8 @@ from plumb.model.service.virtual import VirtualService
 REST, LONGEST_REST = 2.0, 1.0
 """Rest after an application, in times that it took, and at most, seconds: what changes meanwhile is
 one plan. So a host on which many others start containers spends a third of its time on them."""
+BALANCE_REST = 0.25
+"""Rest after services were balanced: as long as that took, and this at most, seconds."""
 APPLY_AGAIN = 5.0
 """Seconds until what could not be applied to this host is tried again."""
 TELL_AGAIN = 0.5
@@ -151,8 +153,10 @@ class Applier:
         while not self._ending.is_set():
             with self._dirty:
                 self._dirty.wait_for(self._has_services, APPLY_AGAIN)
+            began = time.monotonic()
             if not self._ending.is_set() and not self._balance_all():
                 self._ending.wait(TELL_AGAIN)
+            self._ending.wait(min(time.monotonic() - began, BALANCE_REST))
 
     def _has_services(self) -> bool:
         services = self._source.services

@@ -23,8 +23,9 @@ from plumb.errors import PlumbError
 from plumb.frozen import replace
 from plumb.model.service.task import Task, TaskState
 
-REST = 0.05
-"""Seconds between two looks, so that one sees what many nodes report at the same time."""
+REST, LONGEST_REST = 0.05, 0.5
+"""Seconds between two looks, so that one sees what many nodes report at the same time: as long as
+the last one took, and these at least and at most."""
 TICK = 1.0
 """Seconds after which it looks whether its own lease must be renewed."""
 IDLE = 10.0
@@ -80,6 +81,7 @@ class Leader:
         said = ""
         while not self._ending.is_set():
             self._changed.wait(max(0.0, min(TICK, self._due - time.time())) if self.leads else TICK)
+            began = time.monotonic()
             try:
                 self._go_round()
                 said = ""
@@ -91,7 +93,7 @@ class Leader:
             except Exception as error:
                 self._complain(f"assigning tasks failed: {error!r}")
                 self._ending.wait(TICK)
-            self._ending.wait(REST)
+            self._ending.wait(min(max(REST, time.monotonic() - began), LONGEST_REST))
         try:
             self._candidate.withdraw()
         except PlumbError:

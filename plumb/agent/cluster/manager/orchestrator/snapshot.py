@@ -1,6 +1,6 @@
 """State of the cluster as etcd has it, at one revision.
 
-What has not been written since the last look is not parsed again.
+What has not been written since the last look is not read again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from plumb.agent.cluster.state import keys
-from plumb.agent.cluster.state.etcd.client import Etcd, Listing
+from plumb.agent.cluster.state.etcd.client import Etcd, TxnAnswer
 from plumb.agent.cluster.state.etcd.operations import Get, KeyValue, below
 from plumb.model.cluster import Node
 from plumb.model.cnm import Network
@@ -66,26 +66,29 @@ class Reader:
 
     def __init__(self, etcd: Etcd) -> None:
         self._etcd = etcd
-        self._parsed: dict[str, tuple[int, Any]] = {}
+        self._revision = 0
+        self._known: dict[str, dict[str, tuple[KeyValue, Any]]] = {prefix: {} for prefix in KINDS}
 
     def read(self) -> Snapshot:
-        """Read the state."""
-        wanted: list[Get] = [below(prefix) for prefix in KINDS]
-        wanted += [
-            replace(below(keys.BALANCERS), keys_only=True),
-            replace(below(keys.ALIVE), keys_only=True),
-            below(keys.APPLIED),
-        ]
-        answer = self._etcd.read_all(wanted)
+        """Read the state: what was written since the last look, or all where a key has gone."""
+        answer = self._ask(self._revision + 1 if self._revision else 0)
+        if self._revision and not self._is_whole(answer):
+            answer = self._ask(0)
+            for known in self._known.values():
+                known.clear()
         *kinds, balancers, alive, applied = answer.listings
-        before, self._parsed = self._parsed, {}
+        for (prefix, kind), listing in zip(KINDS.items(), kinds, strict=True):
+            for one in listing.keys:
+                self._known[prefix][one.key] = one, codec.loads(kind, one.value)
+        self._revision = answer.revision
         services, tasks, nodes, networks = (
-            self._values(listing, kind, before)
-            for listing, kind in zip(kinds, KINDS.values(), strict=True)
+            {keys.last(key): value for key, (_, value) in known.items()}
+            for known in self._known.values()
         )
+        found = {**self._known[keys.SERVICES], **self._known[keys.TASKS]}
         return Snapshot(
             answer.revision,
-            {one.key: one for listing in kinds[:2] for one in listing.keys},
+            {key: one for key, (one, _) in found.items()},
             services,
             tasks,
             nodes,
@@ -95,14 +98,18 @@ class Reader:
             {keys.last(one.key): int(one.value) for one in applied.keys},
         )
 
-    def _values(
-        self, listing: Listing, kind: type[Any], before: Mapping[str, tuple[int, Any]]
-    ) -> dict[str, Any]:
-        values = {}
-        for one in listing.keys:
-            known = before.get(one.key)
-            if known is None or known[0] != one.modified:
-                known = one.modified, codec.loads(kind, one.value)
-            self._parsed[one.key] = known
-            values[keys.last(one.key)] = known[1]
-        return values
+    def _ask(self, since: int) -> TxnAnswer:
+        wanted: list[Get] = [replace(below(prefix), since=since) for prefix in KINDS]
+        wanted += [
+            replace(below(keys.BALANCERS), keys_only=True),
+            replace(below(keys.ALIVE), keys_only=True),
+            below(keys.APPLIED),
+        ]
+        return self._etcd.read_all(wanted)
+
+    def _is_whole(self, answer: TxnAnswer) -> bool:
+        """Tell whether what is known, and what was written since, is all that there is."""
+        return answer.revision >= self._revision and all(
+            len(known.keys() | {one.key for one in listing.keys}) == listing.count
+            for known, listing in zip(self._known.values(), answer.listings, strict=False)
+        )

@@ -72,6 +72,8 @@ class Get:
         limit: how many at most; 0: all.
         revision: the revision to read at; 0: the newest.
         keys_only: leaves the values out.
+        since: leaves out what was last written before this revision; the listing's `count` is that
+            of all the same.
     """
 
     key: str
@@ -79,6 +81,7 @@ class Get:
     limit: int = 0
     revision: int = 0
     keys_only: bool = False
+    since: int = 0
 
     def json(self) -> Json:
         """The gateway's RangeRequest."""
@@ -86,6 +89,7 @@ class Get:
             "limit": str(self.limit),
             "revision": str(self.revision),
             "keys_only": self.keys_only,
+            "min_mod_revision": str(self.since),
         }
         return _span(self.key, self.end) | {
             name: value for name, value in more.items() if value not in ("0", False)
