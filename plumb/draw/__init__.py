@@ -3,6 +3,7 @@
 picture     the value: boxes with interfaces, wires between them
 build       makes a picture of links that were read
 outside     wires that leave the host: published ports, NAT, tunnels, uplinks
+policies    what networks promise of themselves, and the administrator's rules about them
 read        reads the links of all namespaces on this host
 difference  what has changed between two pictures
 document    a picture as JSON, and back

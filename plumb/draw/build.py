@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from plumb.draw import outside
+from plumb.draw import outside, policies
 from plumb.draw.outside import Beyond
 from plumb.draw.picture import (
     Box,
@@ -58,12 +58,15 @@ def _boxes(topology: Topology) -> Iterator[Box]:
     for each in topology.members:
         members.setdefault(each.place.name, []).append(each)
     roles = link_labels.of_networks(topology.members, topology.networks)
+    allowed = policies.of_networks(topology.networks)
     networks = {link_labels.place_of(net).name for net in topology.networks} - {HOST}
     for place in topology.places:
         own = members.get(place.name, [])
         engines = {topology.engines.get(each.box.id, PLUMB) for each in own}
         names = tuple(sorted((each.box.name for each in own), key=natural))
-        interfaces = sorted(_interfaces(topology, place.name, roles), key=lambda x: natural(x.name))
+        interfaces = sorted(
+            _interfaces(topology, place.name, roles, allowed), key=lambda x: natural(x.name)
+        )
         yield Box(
             place.name,
             _kind(place.name, engines, place.name in networks or not own),
@@ -82,7 +85,10 @@ def _kind(name: str, engines: Iterable[str], networks_own: bool) -> BoxKind:
 
 
 def _interfaces(
-    topology: Topology, place: str, roles: dict[link_labels.Spot, str]
+    topology: Topology,
+    place: str,
+    roles: Mapping[link_labels.Spot, str],
+    allowed: Mapping[link_labels.Spot, tuple[str, ...]],
 ) -> Iterator[Interface]:
     for link in topology.links[place]:
         ips = (ip for dev, ip in topology.addresses[place] if dev == link.name)
@@ -95,6 +101,7 @@ def _interfaces(
             tuple(sorted(ips, key=lambda ip: (ip.version, ip.ip.packed, ip.network.prefixlen))),
             _detail(link),
             roles.get((place, link.name), ""),
+            allowed.get((place, link.name), ()),
         )
 
 

@@ -98,6 +98,7 @@ def _of_interface(one: Interface, other: Interface) -> Fields:
         ("addresses", one.ips, other.ips),
         ("detail", (one.detail,), (other.detail,)),
         ("about", (one.about,), (other.about,)),
+        ("policies", one.policies, other.policies),
     )
     return tuple(_different(pairs))
 

@@ -1,4 +1,4 @@
-"""Wires that leave what was read: published ports, NAT, tunnels and uplinks."""
+"""Wires that leave what was read: published ports, NAT, tunnels, uplinks, policies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import field
 from ipaddress import ip_interface
 
 from plumb.address import IPAddress, IPNetwork
+from plumb.draw import policies
 from plumb.draw.picture import End, Wire, WireKind
 from plumb.frozen import frozen
 from plumb.model.diagnosis.snapshot import ChainState, RuleState
@@ -44,6 +45,7 @@ def wires(topology: Topology, beyond: Beyond) -> Iterator[Wire]:
     yield from published
     yield from _source_nat(topology, beyond.chains)
     yield from _destination_nat(topology, beyond.chains, published)
+    yield from policies.of_rules(topology, beyond.chains)
 
 
 def _uplinks(topology: Topology) -> Iterator[Wire]:

@@ -40,6 +40,7 @@ class WireKind(StrEnum):
     TUNNEL = "tunnel"  # a VXLAN link, and the address of the other host
     PUBLISHED = "published"  # an address and port of this host, and a container's interface
     NAT = "nat"  # the link of a network, and what its packets get as their source
+    POLICY = "policy"  # a link, and a rule of the administrator's about it
 
 
 class LinkState(StrEnum):
@@ -81,6 +82,7 @@ class Interface:
         ips: its addresses, IPv4 first.
         detail: what a kind has beside: "VLAN 5", "VNI 4097", "mode bridge".
         about: its part in a network, in words: "bridge of shop", "web's port on shop".
+        policies: what its network allows, where that is not the usual: "internal".
     """
 
     name: str
@@ -91,6 +93,7 @@ class Interface:
     ips: tuple[IPInterface, ...] = ()
     detail: str = ""
     about: str = ""
+    policies: tuple[str, ...] = ()
 
 
 @frozen

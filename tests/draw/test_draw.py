@@ -142,3 +142,27 @@ def test_what_is_half_removed_is_drawn(shop: Lab) -> None:
     assert {wire["kind"] for wire in found} == {"published"}
     assert {wire["other"]["interface"] for wire in found} == {""}
     assert "┌ torn" in text
+
+
+def test_what_a_network_allows_stands_beside_it(shop: Lab) -> None:
+    """And the administrator's rules, at the networks that they are about; in each form."""
+    bridge = "com.docker.network.bridge."
+    options = ("-o", f"{bridge}enable_icc=false", "-o", f"{bridge}gateway_mode_ipv4=routed")
+    shop.plumb("network", "create", "back", "--subnet", "172.31.0.0/24", "--internal")
+    shop.plumb("network", "create", "apart", "--subnet", "172.32.0.0/24", *options)
+    before = shop.plumb("draw", "--json").stdout
+    sh("iptables -w -I PLUMB-USER -s 172.30.0.0/24 -d 172.32.0.9 -j DROP")
+    try:
+        lines = shop.plumb("draw").stdout.splitlines()
+        now = json.loads(shop.plumb("draw", "--json").stdout)
+        forms = [shop.plumb("draw", form).stdout for form in ("--svg", "--dot", "--mermaid")]
+    finally:
+        sh("iptables -w -D PLUMB-USER -s 172.30.0.0/24 -d 172.32.0.9 -j DROP")
+        shop.plumb("network", "rm", "back", "apart")
+    assert any("bridge of back  172.31.0.1/24  internal" in line for line in lines)
+    assert any("172.32.0.1/24  no traffic between its containers  IPv4 routed" in x for x in lines)
+    rule = "PLUMB-USER -s 172.30.0.0/24 -d 172.32.0.9/32 -j DROP"
+    found = [wire for wire in now["wires"] if wire["kind"] == "policy"]
+    assert [wire["other"]["interface"] for wire in found] == [rule, rule]
+    assert "policy" not in before
+    assert all("PLUMB-USER" in text for text in forms)

@@ -8,7 +8,7 @@ from plumb.draw.picture import Box, End, Picture, Wire, WireKind
 from plumb.foreign.fields import printable
 from plumb.views.draw import words
 
-DASHED = (WireKind.PARENT, WireKind.TUNNEL)
+DASHED = (WireKind.PARENT, WireKind.TUNNEL, WireKind.POLICY)
 
 
 def lines(picture: Picture) -> Iterator[str]:

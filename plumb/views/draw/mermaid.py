@@ -14,6 +14,7 @@ ARROWS = {
     WireKind.NAT: "-->",
     WireKind.PARENT: "-.-",
     WireKind.TUNNEL: "-.-",
+    WireKind.POLICY: "-.-",
 }
 PLAIN = re.compile(r"[^\w ./:,-]", re.ASCII)
 """Letters that mean something in a flowchart, or might."""

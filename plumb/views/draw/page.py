@@ -31,6 +31,7 @@ MEANINGS = {
     WireKind.UPLINK: "leads out of what was read",
     WireKind.TUNNEL: "VXLAN: frames to another host go in UDP packets to this address",
     WireKind.PUBLISHED: "published port: connections to it are led to the container",
+    WireKind.POLICY: "a rule of the administrator's decides about packets of this network",
     WireKind.NAT: "packets of this network leave with an address of the host as their source",
 }
 MOST = 12
@@ -127,6 +128,7 @@ def _of_interface(one: Interface) -> list[tuple[str, str]]:
         ("addresses", ", ".join(map(str, one.ips))),
         ("MAC address", one.mac),
         ("part", printable(one.about)),
+        ("policies", ", ".join(one.policies)),
     ]
 
 

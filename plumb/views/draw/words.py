@@ -46,6 +46,7 @@ def interface(one: Interface) -> list[str]:
     words = [printable(one.name), printable(one.about) or kind, *addresses(one)]
     if one.about and one.detail not in one.about:
         words.insert(2, one.detail)
+    words += one.policies
     return [*filter(None, words), *([str(one.state)] if one.state is not LinkState.UP else [])]
 
 
