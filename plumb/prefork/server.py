@@ -61,6 +61,7 @@ from plumb.prefork.client import (
     received,
 )
 from plumb.prefork.launchers import KnownLaunchers, begun
+from plumb.prefork.own_files import OwnFiles
 from plumb.prefork.streams import apply_request, flush
 from plumb.prefork.warm_up import warm_up_server, warm_up_worker
 
@@ -79,7 +80,6 @@ NOT_LOADED = (
 
 Scapy takes seconds, and only hosts with legacy tables have their C libraries.
 """
-Files = dict[str, tuple[int, int]]
 
 
 def main() -> None:
@@ -93,10 +93,10 @@ def main() -> None:
     os.setsid()
     set_title("plumb-warm")
     identity = os.fsdecode(sys.stdin.buffer.read())
-    files = state_of(own_files())
+    files = OwnFiles()
     load()
-    files |= state_of(libraries())
     warm_up_server()
+    files.watch()
     PreforkServer(socket.socket(fileno=listener), identity, files).serve(ready)
 
 
@@ -120,42 +120,6 @@ def _load_package(package: ModuleType) -> None:
                 _load_package(loaded)
 
 
-def own_files() -> list[str]:
-    """List the files of the package."""
-    return [
-        f"{folder}/{name}"
-        for folder, _, names in os.walk(plumb.__path__[0])
-        for name in names
-        if name.endswith(".py")
-    ]
-
-
-def libraries() -> list[str]:
-    """List the folders in which plumb's dependencies are installed.
-
-    They change when a package is installed or updated.
-    """
-    return list(
-        {
-            os.path.dirname(os.path.dirname(file))
-            for name in ("click", "iptc")
-            if (file := getattr(sys.modules.get(name), "__file__", None))
-        }
-    )
-
-
-def state_of(paths: list[str]) -> Files:
-    """Read the modification times and sizes of files."""
-    found = {}
-    for path in paths:
-        try:
-            now = os.stat(path)
-        except FileNotFoundError:
-            continue
-        found[path] = (now.st_mtime_ns, now.st_size)
-    return found
-
-
 # -- the warm process ---------------------------------------------------------------
 
 
@@ -165,10 +129,10 @@ class PreforkServer:
     Args:
         listener: command.sock.
         identity: the identity of callers that it serves (`client.compose`).
-        files: state of the files that it has loaded.
+        files: those that it has loaded.
     """
 
-    def __init__(self, listener: socket.socket, identity: str, files: Files) -> None:
+    def __init__(self, listener: socket.socket, identity: str, files: OwnFiles) -> None:
         self.listener, self.identity, self.files = listener, identity, files
         self.reports, self.report_writer = os.pipe()
         self.launchers = KnownLaunchers()
@@ -331,7 +295,7 @@ class Worker(caller.Caller):
             self._server.launchers.complete(self._pid, request)
         elif request.identity != self._server.identity:
             raise adopt.CannotAdopt
-        if state_of(list(self._server.files)) != self._server.files:
+        if not self._server.files.unchanged():
             self._report(STALE)
             raise adopt.CannotAdopt
         self._server.launchers.learn(self._pid, request)

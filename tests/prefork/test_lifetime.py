@@ -17,6 +17,7 @@ import pytest
 from plumb.kernel import agent_client, agent_socket
 from plumb.kernel.process import shim, start_time
 from plumb.prefork import client
+from plumb.prefork.own_files import OwnFiles
 from plumb.prefork.server import TAKEN, PreforkServer, Worker
 from tests import REPOSITORY, labs
 from tests.host.trial_hosts import printed_so_far
@@ -206,10 +207,11 @@ def test_it_holds_nothing_of_the_agents(busy: Lab) -> None:
     warm = warm_up(busy)
     assert held(warm) == [
         "anon_inode:",
+        "anon_inode:inotify",
         "pipe:",
         "pipe:",
         "socket:",
-    ]  # its spare's pidfd, what forks say, command.sock
+    ]  # its spare's pidfd, changes of its files, what forks say, command.sock
     assert held(named(busy, "plumb-spare")[0])[-1:] == ["socket:"]
     assert os.stat(f"/proc/{warm}/fd/0").st_mode & 0o170000 == 0o010000
     with busy.host() as host:
@@ -406,7 +408,7 @@ def test_a_fork_that_ends_at_once_ends_nobody_else(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Worker, "wait_for_command", lambda taken, parent: taken._report(TAKEN))
     try:
         with socket.socket() as listener:
-            warm = PreforkServer(listener, "", {})
+            warm = PreforkServer(listener, "", OwnFiles())
             found += [warm._fork()]
             assert warm._receive(found[0]) == TAKEN
             assert warm._receive(found[0]) == b""

@@ -1,5 +1,6 @@
 """Events on this host, as they come.
 
+changes        tells whether files in many folders have changed
 inotify        waits until files in a folder change
 journal        keeps events of containers and networks
 journal_file   appends to the journal, with few imports
