@@ -49,7 +49,7 @@ FLOWS = 1000
 
 def read() -> MachineState:
     """Read the machine's state."""
-    running = tuple(_processes())
+    running = tuple(managers())
     networkd = any(name == NETWORKD for _, name in running)
     return MachineState(
         os.uname().release,
@@ -78,7 +78,8 @@ def _modules() -> Iterator[str]:
         return
 
 
-def _processes() -> Iterator[tuple[int, str]]:
+def managers() -> Iterator[tuple[int, str]]:
+    """Yield pids and names of processes in this network namespace that manage networks."""
     for entry in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
         name = text(f"/proc/{entry}/comm").strip()
         if name in MANAGERS and processes.in_this_namespace(int(entry)):
