@@ -169,7 +169,7 @@ def connect(folder: str, seconds: float) -> socket.socket:
         seconds: how long an answer may take.
 
     Raises:
-        OSError: ENOENT, ECONNREFUSED: there is no agent.
+        OSError: ENOENT, ECONNREFUSED: there is no agent; EACCES: another user listens there.
     """
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     # Where the backlog is full, connect waits for as long as the socket may take to send: unix(7)
@@ -179,10 +179,20 @@ def connect(folder: str, seconds: float) -> socket.socket:
         with _short(folder) as short:
             client.connect(f"{short}/{SOCKET}")
         client.settimeout(seconds)
+        if _peer(client)[1] != os.geteuid():
+            raise PermissionError(errno.EACCES, f"another user's process listens in {folder}")
     except OSError:
         client.close()
         raise
     return client
+
+
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """Pid and uid of the process at the other end (SO_PEERCRED, unix(7))."""
+    pid, uid, _ = struct.unpack(
+        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    )
+    return pid, uid
 
 
 _KEPT: list[tuple[int, str, socket.socket]] = []
@@ -241,7 +251,7 @@ def trusted(client: socket.socket) -> int:
 
     The client must be root of this user namespace, with every capability that this process has.
     """
-    pid, uid, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid, uid = _peer(client)
     if uid != 0 or pid == 0:  # pid 0: its pid namespace is not this one, nor one below it
         return 0
     try:

@@ -200,13 +200,21 @@ def _connect(folder: str) -> _socket.socket:
     path = f"{folder}/{SOCKET}"
     if len(os.fsencode(path)) <= MAX_PATH:
         connection.connect(path)
-        return connection
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    try:
-        connection.connect(f"/proc/self/fd/{descriptor}/{SOCKET}")
-    finally:
-        os.close(descriptor)
+    else:
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        try:
+            connection.connect(f"/proc/self/fd/{descriptor}/{SOCKET}")
+        finally:
+            os.close(descriptor)
+    if _listener_uid(connection) != os.geteuid():  # the path may be another since `distrust`
+        raise PermissionError("somebody else listens")
     return connection
+
+
+def _listener_uid(connection: _socket.socket) -> int:
+    """User of the process that listens (SO_PEERCRED, unix(7): pid, uid, gid)."""
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
 def _send_request(connection: _socket.socket, message: bytes, liveness: int) -> int:

@@ -217,6 +217,16 @@ static int set_timeout(int connection, int seconds)
            setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
 }
 
+/* The path may be another since can_trust_root. */
+static int listener_is_ours(int connection)
+{
+    struct ucred listener;
+    socklen_t length = sizeof listener;
+
+    return !getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &listener, &length) &&
+           listener.uid == geteuid();
+}
+
 static int connect_to(const char *folder)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -233,7 +243,7 @@ static int connect_to(const char *folder)
     failed = connect(connection, (struct sockaddr *)&address, sizeof address);
     if (through >= 0)
         close(through);
-    return failed ? -1 : connection;
+    return failed || !listener_is_ours(connection) ? -1 : connection;
 }
 
 static int send_streams(int connection, int liveness)
@@ -242,7 +252,9 @@ static int send_streams(int connection, int liveness)
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof streams)];
-    } control = {.header = {CMSG_LEN(sizeof streams), SOL_SOCKET, SCM_RIGHTS}};
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof streams),
+                            .cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS}};
     struct iovec data = {"d", 1};
     struct msghdr packet = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
                             .msg_controllen = sizeof control};
@@ -257,7 +269,7 @@ static int begun(int connection)
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];
-    } control = {.header = {0}};
+    } control = {.room = {0}};
     struct iovec data = {message, MAX_BEGUN};
     struct msghdr packet = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
                             .msg_controllen = sizeof control};

@@ -69,16 +69,19 @@ def warm_up(lab: Lab, **asked: Any) -> int:
     return warm_of(lab)
 
 
-def install_launcher(folder: Path) -> str:
+def install_launcher(folder: Path, *options: str) -> str:
     """The compiled `plumb` command, in a folder with what pip writes beside it.
 
     Skips the test where there is no compiler.
+
+    Args:
+        options: of the compiler, beside the usual ones.
     """
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
     source = REPOSITORY / "plumb/prefork/launcher.c"
     warnings = ["-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["cc", *warnings, "-O1", "-o", folder / "plumb", source], check=True)
+    subprocess.run(["cc", *warnings, *options, "-O1", "-o", folder / "plumb", source], check=True)
     call = "import sys; from plumb.__main__ import main; sys.exit(main())"
     (folder / "plumb-python").write_text(f"#!{sys.executable}\n{call}\n")
     (folder / "plumb-python").chmod(0o755)

@@ -100,6 +100,29 @@ def test_what_others_may_write_is_not_trusted(shop: Lab, name: str) -> None:
     assert (status, "can be written by others" in errors) == (1, True)
 
 
+MUSL = """
+#define _GNU_SOURCE
+#include <sys/socket.h>
+struct padded {
+    socklen_t cmsg_len;
+    int pad, cmsg_level, cmsg_type;
+    unsigned char __cmsg_data[];
+};
+#define cmsghdr padded
+"""
+"""struct cmsghdr as musl has it on 64 bits, little endian, for glibc's macros."""
+
+
+def test_another_c_librarys_headers_send_the_same(shop: Lab, tmp_path: Path) -> None:
+    """Members of the kernel's structures are in another order there."""
+    (tmp_path / "musl.h").write_text(MUSL)
+    launcher = install_launcher(tmp_path, "-include", str(tmp_path / "musl.h"))
+    lab = Lab(shop.root, shop.netns, launcher=launcher)
+    said(start(lab, "version"))
+    until(lambda: quiet(lab), "there is a spare")
+    assert program_of(lab) == launcher
+
+
 def test_an_incomplete_installation_is_told(shop: Lab, tmp_path: Path) -> None:
     """There is nothing that the launcher could execute."""
     alone = Path(install_launcher(tmp_path))

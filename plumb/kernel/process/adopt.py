@@ -3,12 +3,13 @@
 A process inherits from its parent what fork(2) and execve(2) list. All of it but the memory can be
 set later as well: /proc/PID shows what the other process has (proc(5)), and setns(2), prlimit(2)
 and similar calls set it. `adopt` refuses what cannot be set: another pid namespace, as a process
-cannot change its own pid; another user namespace, cgroup namespace, user, capability set or seccomp
-filter, which the kernel does not let a process change, or not back; another personality
-(setarch(8)), which is rare. It leaves as they are: the session, since the terminal belongs to the
-other's; the cgroup, since moving a process takes the kernel many milliseconds; and what one process
-can hardly read of another, or plumb does not use: I/O priority (ionice(1)), timer slack, the audit
-login id.
+cannot change its own pid; another user namespace, cgroup namespace, user, capability set, seccomp
+filter or label of a security module, which the kernel does not let a process change, or not back;
+another personality (setarch(8)), which is rare. It leaves as they are: the session, since the
+terminal belongs to the other's; the cgroup, since moving a process takes the kernel many
+milliseconds; and what one process can hardly read of another, or plumb does not use: I/O priority
+(ionice(1)), timer slack, the audit login id. What the kernel shows nobody cannot be compared: a
+Landlock domain (landlock(7)), a prohibition of memory that is written and executed (PR_SET_MDWE).
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ CREDENTIALS = (
     "CapAmb",
     "NoNewPrivs",
     "Seccomp",
+    "Seccomp_filters",
 )
+LABELS = ("current", "apparmor/current", "smack/current")
+"""Files of /proc/PID/attr with the label that a security module decides by (proc_pid_attr(5))."""
 MUST_MATCH = ("pid", "user", "cgroup", "time")
 JOINED = {"mnt": 0x20000, "uts": 0x4000000, "ipc": 0x8000000, "net": 0x40000000}
 """Namespaces that are joined, with their CLONE_NEW flags of linux/sched.h."""
@@ -64,6 +68,8 @@ def adopt(pid: int, blocked: Iterable[int]) -> None:
     target, current = status(pid), status("self")
     if (
         any(target.get(field) != current.get(field) for field in CREDENTIALS)
+        or _may_have_other_filters(current)
+        or any(_label(pid, file) != _label("self", file) for file in LABELS)
         or any(_differs(pid, kind) for kind in MUST_MATCH)
         or _personality_differs(pid)
     ):
@@ -78,6 +84,27 @@ def adopt(pid: int, blocked: Iterable[int]) -> None:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if ignored >> (number - 1) & 1 else usual)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _may_have_other_filters(found: dict[str, str]) -> bool:
+    """Check whether two processes with that number of seccomp filters may have different ones.
+
+    The kernel shows how many a process has (Linux 5.9), and not which. A process inherits its
+    parent's and can only add to them, so who has as many as the first process of the pid namespace
+    has the same: in a container, those of its runtime.
+    """
+    if found.get("Seccomp", "0") == "0":
+        return False
+    return found.get("Seccomp_filters") != status(1).get("Seccomp_filters", "unknown")
+
+
+def _label(pid: int | str, file: str) -> bytes:
+    """Label of a process; empty if no security module labels processes."""
+    try:
+        with open(f"/proc/{pid}/attr/{file}", "rb") as label:
+            return label.read()
+    except OSError:
+        return b""
 
 
 def _differs(pid: int, kind: str) -> bool:
