@@ -54,6 +54,8 @@ class RuleLine:
         mine: True for a rule of plumb's.
         native: True for a table of nft's own, rather than of iptables.
         backend: "nft" or "legacy"; handle: nft's number for the rule.
+        beside: of a policy of iptables', who else has chains in its table and variant: an engine
+            ("engine"), "ufw".
     """
 
     place: Netns
@@ -71,6 +73,7 @@ class RuleLine:
     native: bool = False
     backend: str = "nft"
     handle: int = 0
+    beside: frozenset[str] = frozenset()
 
     @property
     def drops(self) -> bool:
@@ -271,6 +274,17 @@ def _line(step: RuleHit, listing: RulesetListing, reasons: Why, hook: str) -> Ru
         native,
         step.backend,
         step.handle,
+        _beside(saved) if step.kind is RuleKind.POLICY else frozenset(),
+    )
+
+
+def _beside(chains: Iterable[str]) -> frozenset[str]:
+    """Owners of chains in a table of iptables, as far as a remedy may concern them."""
+    return frozenset(
+        who
+        for name in chains
+        for who, start in (("engine", ENGINES), ("ufw", ("ufw-",)))
+        if name.startswith(start)
     )
 
 
@@ -287,6 +301,8 @@ def _verdict(words: str, chains: Mapping[str, object]) -> str:
     return TARGETS.get(target[2], "continue")
 
 
+ENGINES = ("DOCKER", "PLUMB", "NETAVARK", "CNI-")
+"""Beginnings of the names of engines' chains."""
 ASIDE = TABLES - {"filter"}
 """Tables of iptables whose policies do not filter, as a rule."""
 TARGETS = {

@@ -45,6 +45,27 @@ FAULTS = {
         "forward-policy",
         "Docker's own rules for this network are not there",
     ),
+    "legacy-policy": DockerFault(
+        "iptables-legacy -P FORWARD DROP",
+        "iptables-legacy -P FORWARD ACCEPT",
+        "c2",
+        OUTSIDE,
+        "forward-policy",
+        "nothing in FORWARD of iptables-legacy accepts it",
+    ),
+    "ufw": DockerFault(
+        "iptables -P INPUT DROP; iptables -N ufw-before-input; iptables -A INPUT -j"
+        " ufw-before-input",
+        "iptables -P INPUT ACCEPT; iptables -F INPUT; iptables -X ufw-before-input",
+        "c2",
+        "host:2222",
+        "input-drop",
+        "whose own firewall drops it",
+        0,
+    ),
+    "no-ipv6": DockerFault(
+        "true", "true", "c2", "[2001:db8:ffff::1]:80", "no-route", "n1 was made without it", 0
+    ),
     "users-rule": DockerFault(
         "iptables -C FORWARD -j DOCKER-USER 2>/dev/null || iptables -I FORWARD -j DOCKER-USER;"
         " iptables -I DOCKER-USER -s 172.20.0.0/24 -j DROP",

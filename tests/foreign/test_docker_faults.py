@@ -125,6 +125,27 @@ def test_a_fault_is_explained(docker: Dockerd, name: str) -> None:
     explained(docker, FAULTS[name])
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ufw", "ufw allow in on {} to any port 2222 proto tcp"),
+        ("no-ipv6", "docker network create --ipv6 …, and docker network connect NETWORK c2"),
+        ("legacy-policy", "iptables-legacy -w -t filter -P FORWARD ACCEPT"),
+    ],
+)
+def test_a_remedy_is_in_the_words_of_who_made_it(docker: Dockerd, name: str, expected: str) -> None:
+    """A restart of Docker would leave ufw's policy, and the other variant's, as they are."""
+    fault = FAULTS[name]
+    try:
+        lines(docker, fault.inject)
+        found = traced(docker, fault).cause
+    finally:
+        lines(docker, fault.undo)
+    assert found is not None
+    assert found.remedies[0] == expected.format(docker.link("n1"))
+    assert not any("restart docker" in each for each in found.remedies)
+
+
 def runnable(report: Report) -> list[str]:
     """Remedies that are commands."""
     found = report.cause or (report.after.cause if report.after else None)

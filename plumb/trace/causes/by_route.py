@@ -118,7 +118,29 @@ def _no_way(facts: Facts, answer: RouteAnswer, ip: IPAddress, way: Direction, ca
             observed,
             _ways(case, place, ip),
         )
-    return Cause("no-route", f"{place.name} has no route to {ip}", observed, _ways(case, place, ip))
+    without = _without_ipv6(case, place, ip, observed)
+    return without or Cause(
+        "no-route", f"{place.name} has no route to {ip}", observed, _ways(case, place, ip)
+    )
+
+
+def _without_ipv6(
+    case: Case, place: Netns, ip: IPAddress, observed: tuple[str, ...]
+) -> Cause | None:
+    """Cause for a container none of whose networks has IPv6."""
+    member = next(
+        (each for each in case.members if each.place == place and place.name != HOST), None
+    )
+    nets = [net for _, net in member.ends] if member is not None else []
+    if ip.version == 4 or member is None or not nets or any(net.pool(6) for net in nets):
+        return None
+    made = owners.words(case, nets[0]).command
+    return Cause(
+        "no-route",
+        f"{place.name} has no IPv6: {', '.join(net.name for net in nets)} was made without it",
+        observed,
+        (f"{made} network create --ipv6 …, and {owners.connect(case, None, member.box)}",),
+    )
 
 
 def _deleting_route(place: Netns, ip: IPAddress, kind: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from shlex import quote
 
 from plumb.model.cnm import Network
 from plumb.model.observations import RuleKind
@@ -120,8 +121,19 @@ def _input(case: Case, line: RuleLine) -> Cause | None:
         f"it reached {line.place.name} itself, whose own firewall {_verb(line)} it"
         " (published ports do not pass there, services do)",
         (line.reading,),
-        (_accept(case, line), deleting(line)),
+        (*_allowed(case, line), _accept(case, line), deleting(line)),
     )
+
+
+def _allowed(case: Case, line: RuleLine) -> tuple[str, ...]:
+    """Command of ufw, whose next reload takes other rules away."""
+    packet, last = case.packet, case.last
+    if packet is None or last is None or case.end.way is not Direction.THERE:
+        return ()
+    if "ufw" not in line.beside or packet.protocol not in ("tcp", "udp"):
+        return ()
+    to = f"to any port {packet.dport} proto {packet.protocol}"
+    return (within(line.place, f"ufw allow in on {quote(last.dev)} {to}"),)
 
 
 def _output(case: Case, line: RuleLine) -> Cause | None:
@@ -154,12 +166,26 @@ def _policy(case: Case, line: RuleLine) -> Cause | None:
     )
     engine = owners.words(case, net)
     says = "nothing in FORWARD accepts it, and the policy drops what nothing accepts"
+    if missing and line.backend == "legacy" and "engine" not in line.beside:
+        return Cause(
+            "forward-policy",
+            f"nothing in FORWARD of {_tool(line)} accepts it, whose policy drops what nothing"
+            f" accepts: no chain of {engine.engine}'s is there, and what the other variant of"
+            " iptables accepts must pass this one as well",
+            (f"{line.reading} ({_tool(line)})",),
+            (deleting(line), _accept(case, line)),
+        )
     return Cause(
         "forward-policy",
         says + (f"; {engine.engine}'s own rules for this network are not there" if missing else ""),
         (line.reading,),
         (*((engine.rebuild,) if missing else ()), _accept(case, line), deleting(line)),
     )
+
+
+def _tool(line: RuleLine) -> str:
+    """The command that a chain is listed by, without its options."""
+    return tool(line).partition(" ")[0]
 
 
 def _goal_network(case: Case) -> Network | None:
