@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import dns.message
 import dns.query
@@ -15,6 +16,7 @@ import pytest
 
 from plumb.frozen import replace
 from plumb.kernel.netns.namespaces import entered
+from plumb.model.cluster import balancer_sandbox
 from plumb.model.ports import ServicePort
 from plumb.model.service.service import Service, UpdateState
 from plumb.model.service.spec import Health, Order, RestartPolicy, UpdatePolicy
@@ -48,6 +50,12 @@ WEB = {
 """A service that tells which task answers; tasks count as soon as they listen."""
 
 
+BY_EITHER = pytest.mark.parametrize(
+    "site",
+    ["iptables", pytest.param("nftables", marks=pytest.mark.needs("nft_numgen"))],
+    indirect=True,
+)
+"""By rules of either firewall; which one, `Site.chooses_by` tells."""
 REFUSED = {
     *("Connection refused", "Connection reset by peer", "closed without an answer"),
     "No route to host",
@@ -86,6 +94,13 @@ class Site:
             return doors & {ask(self.inside, self.vip, seconds=2.0) for _ in times}
         return set()
 
+    def chooses_by(self) -> str:
+        """The firewall by whose rules the first host's balancer of n1 chooses a task."""
+        layout = self.swarm.machines[0].layout
+        place = layout.namespace(balancer_sandbox(self._n1, False))
+        rules = within(place, "iptables-save")
+        return "iptables" if "-m statistic" in rules else "nftables"
+
     def meet(self, count: int) -> None:
         """Ask at each place until so many tasks have answered there."""
         doors = ((self.outside, self.swarm.machines[1].address, 8080), (self.inside, self.vip, 80))
@@ -106,9 +121,16 @@ class Site:
             yield door, vip
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
+@pytest.fixture(params=["iptables"])
+def site(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    """The site, whose hosts have the firewall that the parameter names."""
+    (tmp_path / "config.json").write_text(f'{{"firewall-backend": "{request.param}"}}')
+    monkeypatch.setenv("PLUMB_CONFIG", str(tmp_path / "config.json"))
     with hosts(2) as (manager, worker):
+        for machine in (manager, worker):
+            machine.within("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
         worker.join(manager.init()["worker"], manager)
         swarm = Swarm(manager, worker)
         words = f"network create -d overlay --attachable --subnet {N1}0/24 n1"
@@ -125,7 +147,12 @@ def site() -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("order", list(Order))
-def test_a_rolling_update_refuses_nobody(site: Site, order: Order) -> None:
+@BY_EITHER
+def test_a_rolling_update_refuses_nobody(
+    site: Site, order: Order, request: pytest.FixtureRequest
+) -> None:
+    firewall = request.node.callspec.params["site"]
+    assert site.chooses_by() == firewall
     update = UpdatePolicy(parallelism=1, delay=0.5, monitor=1.0, order=order)
     before = {one.id for one in site.swarm.running(site.web)}
     with site.under_load() as loads:
