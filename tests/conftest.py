@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from tests.memory_host import MemoryHosts
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse the machine's own network namespace, and give Hypothesis the seed of the sample.
 
-    A busy machine is no failure: Hypothesis has no deadline and may generate slowly.
+    A busy machine is no failure: Hypothesis has no deadline and may generate slowly. Nothing of
+    what is collected goes away, so garbage is looked for only later.
     """
+    gc.disable()
     labs.refuse_the_machine()
     settings.register_profile(
         "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -40,6 +43,12 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this run's sample has not drawn."""
     sampling.deselect(config, items)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of garbage collection, which in forks would copy it."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

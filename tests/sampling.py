@@ -2,8 +2,8 @@
 
     PLUMB_TESTS_SEED=20260101    the seed that decides which part; the date where none is given
     PLUMB_TESTS_LONG=1           no sampling: everything, as `make test-long` has it
-    PLUMB_TESTS_SHORT=1          one in five of the tests of the modules in dear.txt, as `make test`
-                                 has it; CI has them all
+    PLUMB_TESTS_SHORT=1          one in five of the tests of the modules in dear.txt, and of those
+                                 that run alone, as `make test` has it; CI has them all
 
 The seed is in the head of pytest's output; the same seed draws the same part. There are three ways
 to sample:
@@ -104,12 +104,18 @@ def left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
 
 
 def dear_left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
-    """Tests of the dear modules that are not drawn: of each module at least one is."""
+    """Tests of the dear modules that are not drawn: of each module at least one is.
+
+    Those that run alone are drawn among all of their kind: nothing runs beside them.
+    """
     modules: dict[str, list[pytest.Item]] = {name: [] for name in DEAR.read_text().split()}
+    alone = []
     for item in items:
-        if (alike := modules.get(item.nodeid.partition("::")[0])) is not None:
+        if item.get_closest_marker("alone"):
+            alone.append(item)
+        elif (alike := modules.get(item.nodeid.partition("::")[0])) is not None:
             alike.append(item)
-    return {item for alike in modules.values() for item in _undrawn(alike, SHARE)}
+    return {item for alike in (alone, *modules.values()) for item in _undrawn(alike, SHARE)}
 
 
 def _undrawn(alike: Sequence[pytest.Item], parts: int) -> list[pytest.Item]:

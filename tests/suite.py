@@ -29,8 +29,6 @@ from tests.vm import guest, lacking
 from tests.vm.outcomes import AGAIN, Outcomes, closing_line, node, read, summary, unsteady
 
 PYTEST = (sys.executable, "-m", "pytest")
-BEFORE_ALL = ("nice", "-n", "-5")
-"""A guest has one processor, and is what the whole waits for at last."""
 WORKERS = 8
 FEW = 8
 """So many failures may be a matter of load; more are a fault."""
@@ -73,7 +71,7 @@ def _run(tier: str, reports: Path) -> Mapping[str, int]:
         later["alone"] = [*PYTEST, "-m", "alone", f"--junit-xml={reports / 'alone.xml'}"]
     later |= {"qemu": guests.pop("qemu")} if "qemu" in guests else {}
     try:
-        parts |= {kind: _Part(f"{kind} | ", [*BEFORE_ALL, *argv]) for kind, argv in guests.items()}
+        parts |= {kind: _Part(f"{kind} | ", argv) for kind, argv in guests.items()}
         statuses = {name: part.ended() for name, part in parts.items()}
         for name, argv in later.items():
             parts[name] = _Part(f"{name} | ", argv)
@@ -129,7 +127,7 @@ def _guests(reports: Path) -> dict[str, list[str]]:
 
 def _in_a_guest(kind: str, report: Path, tests: Sequence[str]) -> list[str]:
     start = [sys.executable, "-m", "tests.vm", f"--{kind}", "--report", str(report)]
-    return [*start, "-v", "--durations=10", *guest.WORKERS, *tests]
+    return [*start, "-v", "--durations=10", *guest.WORKERS[kind], *tests]
 
 
 class _Part:

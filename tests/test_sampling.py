@@ -72,6 +72,11 @@ class Plain:
     """What pytest knows of a test of some module."""
 
     nodeid: str
+    alone: bool = False
+
+    def get_closest_marker(self, name: str) -> object | None:
+        """Only `alone` is asked for."""
+        return pytest.mark.alone if name == "alone" and self.alone else None
 
 
 def test_of_each_dear_module_a_fifth_is_run() -> None:
@@ -81,6 +86,12 @@ def test_of_each_dear_module_a_fifth_is_run() -> None:
     left_out = sampling.dear_left_out(cast("list[pytest.Item]", items))
     assert len(left_out) == 8
     assert all(each.nodeid.startswith(dear) for each in left_out)
+
+
+def test_of_what_runs_alone_a_fifth_is_run() -> None:
+    """Whatever its module: it takes its time alone."""
+    items = [Plain(f"tests/{name}.py::test_{n}", True) for name in "xyz" for n in range(5)]
+    assert len(sampling.dear_left_out(cast("list[pytest.Item]", items))) == 12
 
 
 @pytest.mark.parametrize("path", sampling.DEAR.read_text().split())

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         return _run(kind, argv, report)
     divided = lacking.by_guest(lacking.collected())
     statuses = [
-        _run(kind, [*guest.WORKERS, *tests], report.with_stem(f"{report.stem}-{kind}"))
+        _run(kind, [*guest.WORKERS[kind], *tests], report.with_stem(f"{report.stem}-{kind}"))
         for kind, tests in divided.items()
         if tests
     ]

@@ -31,7 +31,11 @@ def workers(count: int) -> tuple[str, ...]:
     return ("--tx", f"{count}*popen//python=sh tests/worker.sh", "--dist", "worksteal")
 
 
-WORKERS = workers(2)
+WORKERS = {"user-mode": workers(4), "qemu": workers(2)}
+"""Processes that share the tests of each kind of guest.
+
+User-mode Linux has one processor, which two would leave idle: its tests wait much of their time.
+"""
 LEFT_OPEN = ("-W", "ignore:unclosed file:ResourceWarning")
 """python-iptables does not close what it calls modprobe with, on kernels that have modules."""
 NOT_THERE = (
