@@ -116,3 +116,20 @@ def test_named_networks_come_with_their_containers(emptied: Lab) -> None:
     bare = json.loads(emptied.plumb("network", "export", "--no-containers", "--json").stdout)
     assert list(bare) == ["networks"]
     assert "is on every host" in emptied.plumb("network", "export", "bridge", status=1).stderr
+
+
+def test_what_cannot_be_made_leaves_nothing(emptied: Lab, tmp_path: Path) -> None:
+    """An address that this host does not have is found when the port is bound, at the very end."""
+    path = tmp_path / "networks.yaml"
+    path.write_text(
+        "networks: {shop: {name: shop}}\n"
+        "services: {web: {command: sleep 99, networks: [shop], ports: ['203.0.113.99:80:80']}}\n"
+    )
+    emptied.plumb("network", "create", "other")
+    emptied.plumb("network", "rm", "other")
+    before = emptied.plumb("network", "ls", "--no-trunc").stdout
+    said = emptied.plumb("network", "import", str(path), status=1).stderr
+    assert "203.0.113.99:80/tcp: cannot assign requested address" in said
+    assert emptied.plumb("network", "ls", "--no-trunc").stdout == before
+    assert emptied.plumb("ps", "-aq").stdout == ""
+    assert ": br-" not in sh("ip -o link show type bridge")
