@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from plumb.foreign import fields
@@ -37,14 +38,19 @@ SHORT = 12
 Identity = tuple[int, int] | None
 
 
-def read(shims: Iterable[Shim], folder: str) -> ForeignHost:
+def read(
+    shims: Iterable[Shim], folder: str, elsewhere: Mapping[str, int] = MappingProxyType({})
+) -> ForeignHost:
     """Read the containers of CNI's networks that run, and containerd's others.
 
     Args:
         shims: containerd's containers.
         folder: where libcni keeps the results.
+        elsewhere: first processes of other engines' containers, by id: Podman's may have results.
     """
-    known = _known([each for each in shims if each.namespace != DOCKER_NAMESPACE])
+    known = {
+        ident: Named(Shim("", ident, pid), short(ident)) for ident, pid in elsewhere.items()
+    } | _known([each for each in shims if each.namespace != DOCKER_NAMESPACE])
     results: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for name in documents.names(folder):
         document = fields.mapping(documents.read(folder, name))
@@ -58,7 +64,11 @@ def read(shims: Iterable[Shim], folder: str) -> ForeignHost:
         if (container := _container(ident, own, known.get(ident), places)) is not None
     ]
     mine = {each.pid for each in found}
-    bare = {each.shim.pid: each for each in known.values() if each.shim.pid not in mine}
+    bare = {
+        each.shim.pid: each
+        for each in known.values()
+        if each.shim.namespace and each.shim.pid not in mine
+    }
     found += [_bare(each, places) for each in bare.values()]
     nets = {net.id: (net, each.source) for each in found for _, net in each.member.ends}
     return ForeignHost(

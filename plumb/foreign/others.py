@@ -44,7 +44,12 @@ def beside_daemons(found: ForeignHost) -> ForeignHost:
     if not podman and (of_podman := podman_files.read(running)):
         kept = tuple(each for each in found.sources if each.engine is not Engine.PODMAN)
         found = replace(found, sources=kept) + of_podman
-    return _with(found, cni.read(docker_files.shims(running), CNI_RESULTS))
+    pids = {
+        each.member.box.id: each.pid
+        for each in found.containers
+        if each.source.engine is Engine.PODMAN
+    }
+    return _with(found, cni.read(docker_files.shims(running), CNI_RESULTS, pids))
 
 
 def _with(found: ForeignHost, of_cni: ForeignHost) -> ForeignHost:

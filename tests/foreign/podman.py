@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import AF_UNIX, socket
 from typing import Any
 
 import pytest
@@ -33,8 +34,11 @@ if not NETAVARK.exists():
     MISSING.append("netavark is not installed")
 if not os.access("/sys/fs/cgroup", os.W_OK) or not os.listdir("/sys/fs/cgroup"):
     MISSING.append("there are no cgroups that can be written")
-HIDDEN = ("/run/containers", "/run/netns", "/run/runc", "/run/podman", "/run/libpod", "/dev/shm")
-"""Folders of the machine's own Podman, if there is one; its locks are in the last."""
+CNI = "/var/lib/cni"
+OWN_RUN = ("/run/containers", "/run/netns", "/run/runc", "/run/podman", "/run/libpod")
+HIDDEN = (*OWN_RUN, "/dev/shm", CNI)
+"""Folders of the machine's own Podman, if there is one; its locks are in /dev/shm."""
+PLUGINS = "/usr/lib/cni"
 FEW = 1024
 """Limit of open files and processes: Podman would raise them, which a machine may not allow."""
 FOREVER = ("sleep", "1000000")
@@ -109,6 +113,13 @@ class Podman:
         (found,) = json.loads(self.podman("network", "inspect", network))
         return str(found["network_interface"])
 
+    @property
+    def aardvark(self) -> int:
+        """The process of aardvark-dns; 0 without one."""
+        number = HIDDEN.index("/run/containers")
+        known = self.folder / f"hidden{number}/networks/aardvark-dns/aardvark.pid"
+        return int(known.read_text()) if known.exists() else 0
+
     def listens(self, name: str, port: int) -> None:
         """Wait until a program in a container listens at a TCP port."""
         until(lambda: within(self.netns(name), f"ss -Hltn sport = :{port}"), seconds=DEADLINE)
@@ -127,13 +138,20 @@ class Podman:
         words = self.words("system", "service", "--time", "0", f"unix://{self.socket}")
         with subprocess.Popen(words, env=self.settings, stderr=subprocess.DEVNULL) as process:
             try:
-                until(lambda: self.socket.exists() or process.poll() is not None)
+                until(lambda: self._answers() or process.poll() is not None)
                 assert process.poll() is None, "podman system service has ended"
                 yield
             finally:
                 process.terminate()
                 process.wait()
                 self.socket.unlink(missing_ok=True)
+
+    def _answers(self) -> bool:
+        """Whether somebody listens at the socket: it is there a moment before."""
+        with socket(AF_UNIX) as connection, suppress(OSError):
+            connection.connect(str(self.socket))
+            return True
+        return False
 
     def remove_all(self) -> None:
         """Remove the containers and pods, running or not."""
@@ -144,8 +162,12 @@ class Podman:
 
 
 @contextmanager
-def podman() -> Iterator[Podman]:
-    """Podman on a host on a LAN; all of it gone afterwards."""
+def podman(backend: str = "netavark") -> Iterator[Podman]:
+    """Podman on a host on a LAN; all of it gone afterwards.
+
+    Args:
+        backend: what makes its networks: "netavark" or "cni".
+    """
     folder = Path(tempfile.mkdtemp(prefix="plumb-podman-"))
     try:
         with (
@@ -157,7 +179,9 @@ def podman() -> Iterator[Podman]:
             patch.setattr(read_host, "SECONDS", ANSWER)
             patch.setattr(read_host, "PODMAN_SOCKET", str(engine.socket))
             patch.setattr(others, "PODMAN_FOLDER", str(folder))
-            _configure(folder)
+            results = folder / f"hidden{HIDDEN.index(CNI)}/results"
+            patch.setattr(others, "CNI_RESULTS", str(results))
+            _configure(engine, backend)
             try:
                 engine.podman("import", "-", IMAGE, data=root_file_system())
                 yield engine
@@ -169,12 +193,14 @@ def podman() -> Iterator[Podman]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _configure(folder: Path) -> None:
+def _configure(engine: Podman, backend: str) -> None:
+    folder = engine.folder
     (folder / "containers.conf").write_text(
         f"""[containers]
 default_ulimits = ["nofile={FEW}:{FEW}", "nproc={FEW}:{FEW}"]
 [network]
-network_backend = "netavark"
+network_backend = "{backend}"
+cni_plugin_dirs = ["{PLUGINS}"]
 network_config_dir = "{folder}/networks"
 firewall_driver = "iptables"
 [engine]

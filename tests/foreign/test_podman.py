@@ -22,6 +22,7 @@ from plumb.kernel.netfilter.iptables_save import saved
 from tests import forked, labs
 from tests.foreign.podman import MISSING, Podman, podman
 from tests.labs import sh
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
 BOTH = ("sh", "-c", "httpd -h /www -p 81; exec httpd -f -h /www -p 80")
@@ -319,6 +320,32 @@ def test_the_default_network_has_no_names(engine: Podman) -> None:
     finally:
         engine.podman("rm", "-f", "-t", "0", "plain")
     assert "plain does not know the name dflt: they are on the default network" in found
+
+
+def test_a_name_server_that_was_killed_is_found(engine: Podman) -> None:
+    """The remedy that is printed starts it again."""
+    os.kill(engine.aardvark, signal.SIGKILL)
+    until(lambda: not sh("ss -Hlun sport = :53").strip())
+    found = plumb(engine, "doctor", status=2)
+    assert "the name server of n1, aardvark-dns, does not run" in found
+    remedy = next(line for line in found.splitlines() if "try: podman" in line)
+    engine.cli(remedy.partition("try: ")[2])
+    until(lambda: "no problem found" in plumb(engine, "doctor", status=None), seconds=60)
+
+
+def test_podman_with_cni_s_plugins_is_known_by_their_results() -> None:
+    """Its networks' files are theirs; each container is one, and Podman's."""
+    with podman("cni") as other:
+        other.network("n1", "172.20.0.0/24")
+        other.run("web", "--network", "n1", "-p", "8080:80", command=SERVED)
+        (one,) = read_host.read().containers
+        with other.serving():
+            (same,) = read_host.read().containers
+    ((end, net),), ((served, _),) = one.member.ends, same.member.ends
+    assert (one.name, one.source.engine) == ("web", Engine.PODMAN)
+    assert (end.ip, end.mac) == (served.ip, served.mac)
+    assert [port.host_port for port in end.ports] == [8080]
+    assert (net.name, net.link) == ("n1", "cni-podman1")
 
 
 def test_a_port_that_nobody_serves_is_no_success(engine: Podman) -> None:

@@ -180,6 +180,14 @@ FAULTS = {
     "published-on-loopback": PodmanFault(
         "true", "true", "{lan}", "host:8081", "published-on-loopback", "leads to dflt", 0
     ),
+    "name-server": PodmanFault(
+        "kill -9 {aardvark}; while test -e /proc/{aardvark}/fd/0; do :; done",
+        RELOAD,
+        "c2",
+        "172.20.0.1:53/udp",
+        "name-server-gone",
+        "aardvark-dns, does not run",
+    ),
     "route-localnet": PodmanFault(
         "sysctl -qw net.ipv4.conf.{n1}.route_localnet=0",
         "sysctl -qw net.ipv4.conf.{n1}.route_localnet=1",
@@ -216,6 +224,7 @@ def engine() -> Iterator[Podman]:
 def words(engine: Podman) -> dict[str, str]:
     """Words in braces."""
     found = {"n1": engine.link("n1"), "lan": engine.lab.lan, "reload": ":"}
+    found["aardvark"] = str(engine.aardvark)
     found |= {name: f"nsenter --net={engine.netns(name)}" for name in ("web", "c2")}
     shown = within(engine.netns("web"), "ip -o link show eth0", check=False)
     number = shown.partition("@if")[2].partition(":")[0]

@@ -7,8 +7,10 @@ from ipaddress import ip_address
 
 from plumb.address import IPAddress
 from plumb.doctor import remedies, routes
+from plumb.foreign import names
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
-from plumb.model.diagnosis.snapshot import ContainerState, NamespaceState, Snapshot
+from plumb.model.diagnosis.remedy import command
+from plumb.model.diagnosis.snapshot import ContainerState, NamespaceState, NetworkState, Snapshot
 from plumb.model.net.targets import address_of
 
 EMBEDDED = ip_address("127.0.0.11")
@@ -23,7 +25,8 @@ def servers(space: NamespaceState) -> list[IPAddress]:
 
 def unanswered(snapshot: Snapshot) -> Iterator[Finding]:
     """Find containers with a name server that they cannot reach."""
-    reported = set()
+    reported: set[str] = set()
+    said: set[str] = set()
     for box in snapshot.containers:
         space = snapshot.space(box)
         if space is None or box.place == "host" or not space.resolv or space.name in reported:
@@ -31,22 +34,26 @@ def unanswered(snapshot: Snapshot) -> Iterator[Finding]:
         reported.add(space.name)
         for ip in servers(space):
             finding = _of_server(snapshot, box, space, ip)
-            if finding is not None:
+            if finding is not None and finding.subject not in said:
+                said.add(finding.subject)
                 yield finding
 
 
 def _of_server(
     snapshot: Snapshot, box: ContainerState, space: NamespaceState, ip: IPAddress
 ) -> Finding | None:
+    nets = [net for end in box.ends if (net := snapshot.network(end.network)) is not None]
     heard = any(
         each.protocol == "udp" and each.takes(ip) and (each.port == 53 or ip == EMBEDDED)
         for each in space.listeners
     )
     if ip == EMBEDDED and not heard:
         return _embedded(box)
+    serving = next((net for net in nets if net.engine == "podman" and ip in net.gateways), None)
+    if serving is not None and not _serves(snapshot.host, ip):
+        return _aardvark(box, serving, ip)
     if ip.is_loopback and not heard:
         return _loopback(box, ip)
-    nets = [net for end in box.ends if (net := snapshot.network(end.network)) is not None]
     if nets and all(net.internal for net in nets) and ip in servers(snapshot.host):
         return None  # Podman gives the host's servers to containers of internal networks, too
     lost = not space.defaults(ip.version) and any(net.bridged and not net.internal for net in nets)
@@ -66,6 +73,26 @@ def _embedded(box: ContainerState) -> Finding:
         "The engine's process answers for names at 127.0.0.11 in each container. It was killed, or"
         " the container was left over from before it started.",
         (remedies.rebuild(box.engine), remedies.restart(box.engine, box.name)),
+    )
+
+
+def _serves(host: NamespaceState, ip: IPAddress) -> bool:
+    return any(
+        each.protocol == "udp" and each.port == 53 and each.takes(ip) for each in host.listeners
+    )
+
+
+def _aardvark(box: ContainerState, net: NetworkState, ip: IPAddress) -> Finding:
+    return Finding(
+        "embedded-dns-silent",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"the name server of {net.name}, aardvark-dns, does not run",
+        (box.name, net.name),
+        (f"{box.name}: resolv.conf: nameserver {ip}", f"host: ss -lun: nobody at {ip}:53"),
+        "Podman's aardvark-dns answers for names at the gateway of each network. It was killed, and"
+        " is started again with the next container, or when a network is reloaded.",
+        (command(("podman", "network", "reload", names.qualifier(box.name)[1])),),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plumb.address import IPAddress
+from plumb.foreign.values import Engine
 from plumb.model.cnm import Sandbox
 from plumb.model.net import targets
 from plumb.model.netns_state import HOLDERS, Facts, Listener
@@ -16,6 +17,9 @@ from plumb.trace.causes import owners
 from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import within
 from plumb.trace.path import Ending
+
+NAMES = 53
+"""Port of name servers."""
 
 
 def holder(case: Case) -> Listener | None:
@@ -62,8 +66,10 @@ def find(case: Case) -> Cause | None:
     own = [each for each in facts.listeners if each.protocol == case.protocol and each.port == port]
     if own and any(each.takes(ip) for each in own):
         return None  # the proxy behind a port has closed it, or a firewall sends RSTs
-    if place.name == HOST and (cause := _host(case, ip, port)) is not None:
-        return cause
+    if place.name == HOST:
+        cause = _host(case, ip, port) or _names(case, ip, port)
+        if cause is not None:
+            return cause
     if own:
         return _other_address(place, ip, port, own)
     return _no_listener(facts, port, case.protocol)
@@ -110,6 +116,20 @@ def _host(case: Case, ip: IPAddress, port: int) -> Cause | None:
             f"{HOST}: no rule of nat has rewritten the packet",
         ),
         (owners.republish(case, found.member.box),),
+    )
+
+
+def _names(case: Case, ip: IPAddress, port: int) -> Cause | None:
+    """Find a network of Podman's whose name server does not run."""
+    nets = (net for net in case.networks if case.engines.get(net.id) is Engine.PODMAN)
+    net = next((net for net in nets for pool in net.pools if pool.gateway == ip), None)
+    if net is None or port != NAMES or case.protocol not in ("udp", "tcp"):
+        return None
+    return Cause(
+        "name-server-gone",
+        f"the name server of {net.name}, aardvark-dns, does not run",
+        (f"{HOST}: nobody listens at {at(ip, port)}",),
+        (owners.rebuild(case, net),),
     )
 
 
