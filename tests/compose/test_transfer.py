@@ -259,3 +259,12 @@ def test_missing_parents_are_named_all_at_once(host: Host, tmp_path: Path) -> No
     with pytest.raises(NotFound, match=r"up0 of network a, up1.7 of network b") as refused:
         imported(host, tmp_path, text)
     assert "A_PARENT=… B_C_PARENT=…" in refused.value.hint
+
+
+def test_a_configuration_comes_with_the_network_that_has_taken_it_over(host: Host) -> None:
+    """A compose file can tell none, and the network has all of it."""
+    host.create_network("nine", config_only=True, subnet="10.9.0.0/24")
+    host.create_network("shop", config_from="nine")
+    text = exported(host)
+    assert "10.9.0.0/24" in text
+    assert "nine" not in text

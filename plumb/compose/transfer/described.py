@@ -42,8 +42,12 @@ class Present:
 
 
 def is_users(net: Network) -> bool:
-    """True if a user has made a network: no predefined one, nor one that plumb makes by itself."""
-    return not (net.predefined or net.name == GATEWAY_NETWORK or net.overlay.ingress)
+    """True if a user has made a network: no predefined one, nor one that plumb makes by itself.
+
+    A configuration is not told: what has taken it over has all of it.
+    """
+    made_here = net.predefined or net.name == GATEWAY_NETWORK or net.overlay.ingress
+    return not (made_here or net.config_only)
 
 
 @frozen
