@@ -8,6 +8,7 @@ PLUMB_LAUNCHER=0, `plumb` is a script of Python's, and the wheel is for any mach
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -69,23 +70,47 @@ class InstallShare(install_data):
 # -- the launcher ---------------------------------------------------------------
 
 LAUNCHER = "plumb/prefork/launcher.c"
+SOURCES = (LAUNCHER, "plumb/prefork/launcher_process.c", "plumb/prefork/launcher_root.c")
 OPTIONS = ("-O2", "-Wall", "-Wextra", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-fPIE")
-LINKED = ("-pie", "-Wl,-z,relro,-z,now")
+LINKED = ("-Wl,-z,relro,-z,now",)
+PIE = ("-static-pie", "-pie")
+"""How it is linked, the best first: a static one needs no version of the C library."""
 
 
 def compiled(folder: Path) -> bool:
     """Compile the launcher into a folder, as `plumb`; False where that cannot be done."""
-    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
     if os.environ.get("PLUMB_LAUNCHER") == "0" or sys.platform != "linux":
         return False
-    command = [*compiler.split(), *OPTIONS, *LINKED, "-o", str(folder / "plumb"), LAUNCHER]
+    return any(_compiled(folder / "plumb", pie) and _runs(folder / "plumb") for pie in PIE)
+
+
+def _compiled(program: Path, pie: str) -> bool:
+    compiler, options, linked = (
+        shlex.split(os.environ.get(name, "")) for name in ("CC", "CFLAGS", "LDFLAGS")
+    )
+    usual = shlex.split(sysconfig.get_config_var("CC") or "cc")
+    words = [*(compiler or usual), *OPTIONS, *options, pie, "-o", str(program), *SOURCES]
     try:
-        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*words, *LINKED, *linked], cwd=HERE, capture_output=True, text=True, check=False
+        )
     except OSError:
         return False
     if done.returncode:
-        print(f"plumb: the launcher is left out: {done.stderr}", file=sys.stderr)
+        print(f"plumb: no launcher with {pie}: {done.stderr}", file=sys.stderr)
     return done.returncode == 0
+
+
+def _runs(program: Path) -> bool:
+    """Check that it runs here: it says which program is missing beside it.
+
+    A compiler for another machine, or another C library, makes one that does not.
+    """
+    try:
+        ran = subprocess.run([program], env={}, capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return ran.returncode == 126 and "plumb-python" in ran.stderr
 
 
 class BuildLauncher(build_scripts):

@@ -144,6 +144,12 @@ def test_a_wheel_holds_the_launcher(wheel: Path, compiler: bool) -> None:
     assert ("\nplumb = plumb.__main__:main" in entries) != compiler
 
 
+def test_a_launcher_that_does_not_run_is_left_out(source: Path, tmp_path: Path) -> None:
+    """As a compiler for another machine makes it; this one makes nothing."""
+    compiler = "sh -c 'exit 0' cc"
+    assert built("wheel", source, tmp_path, CC=compiler).name == f"{NAME}-py3-none-any.whl"
+
+
 def test_a_wheel_for_any_machine_can_be_asked_for(source: Path, tmp_path: Path) -> None:
     """Where there is a compiler, as a package index wants it."""
     assert built("wheel", source, tmp_path, PLUMB_LAUNCHER="0").name == f"{NAME}-py3-none-any.whl"

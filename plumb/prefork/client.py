@@ -170,10 +170,11 @@ def ask() -> int | None:
         "/fd/" in word for word in (*sys.argv[1:], *(os.environ.get(name, "") for name in PATHS))
     ):
         return None  # a descriptor's number is this process's: --config <(…)
-    if root.distrust(root.named()):
-        return None  # somebody else's server would get the streams and the environment
     try:
-        connection = _connect(root.run(root.named()))
+        path = root.named()
+        if root.distrust(path):
+            return None  # somebody else's server would get the streams and the environment
+        connection = _connect(root.run(path))
     except OSError:
         return None
     blocked = _signal.pthread_sigmask(
@@ -181,11 +182,9 @@ def ask() -> int | None:
     )  # as long as nobody can be told of them
     liveness, kept_open = os.pipe()  # that end stays open as long as this process lives
     try:
-        command = ForwardedCommand(
-            connection, _send_request(connection, compose(blocked), liveness)
-        )
+        _send_request(connection, compose(blocked), liveness)
+        command = ForwardedCommand(connection, _await_begun(connection, kept_open))
     except (OSError, ValueError):
-        os.close(kept_open)  # who begins only now is killed
         connection.close()
         return None
     finally:
@@ -217,17 +216,40 @@ def _listener_uid(connection: _socket.socket) -> int:
     return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
-def _send_request(connection: _socket.socket, message: bytes, liveness: int) -> int:
-    """Send a request, and return a pidfd of the worker that has begun with it.
+def _send_request(connection: _socket.socket, message: bytes, liveness: int) -> None:
+    """Send a request, and the streams to a worker that accepts it.
 
     Raises:
-        OSError: no worker has.
+        OSError: no worker does.
     """
     connection.send(message)
     if connection.recv(1) != WILLING:
         raise OSError("nobody is willing")
     descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2, liveness))
     connection.sendmsg([b"d"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])
+
+
+def _await_begun(connection: _socket.socket, kept_open: int) -> int:
+    """Wait until a worker has begun; its pidfd.
+
+    Who has the streams ends as soon as the other end of the liveness pipe is closed, before it
+    begins; who has begun before has said so before. So the last look is the last word.
+
+    Raises:
+        OSError: no worker has, and none will.
+    """
+    try:
+        return _begun(connection)
+    except TimeoutError:
+        connection.settimeout(0)
+    try:
+        return _begun(connection)  # it came while this process was stopped
+    except BlockingIOError:
+        os.close(kept_open)
+        return _begun(connection)
+
+
+def _begun(connection: _socket.socket) -> int:
     message, rights, _, _ = connection.recvmsg(1, 64, _socket.MSG_CMSG_CLOEXEC)
     if message != BEGUN or not rights:
         raise OSError("it has not begun")
@@ -258,7 +280,7 @@ class ForwardedCommand:
             if kind == STATUS:
                 self._receive()  # that it has gone, and keeps nothing open
                 return int(rest)
-            self._restore_handlers()
+            self._give_back_signals()
             if kind == BECOME:
                 self._send(_become(rest))
             elif kind == COLD:
@@ -291,8 +313,8 @@ class ForwardedCommand:
                 self._stop()
                 _signal.pidfd_send_signal(self._child, _signal.SIGCONT)
             else:
+                self._forwarded = number  # first, as it may have ended
                 _signal.pidfd_send_signal(self._child, number)
-                self._forwarded = number
         except ProcessLookupError:
             pass  # it has ended; what it said is on its way
 
@@ -306,25 +328,36 @@ class ForwardedCommand:
         os.kill(os.getpid(), _signal.SIGTSTP)
         _signal.signal(_signal.SIGTSTP, self._forward)
 
-    def _restore_handlers(self) -> None:
+    def _give_back_signals(self) -> None:
+        """Restore the handlers, and handle here what the worker was told and did nothing for."""
+        blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED_SIGNALS)
         for number, handler in self._handlers.items():
             _signal.signal(number, handler)
+        if self._forwarded:
+            _signal.raise_signal(self._forwarded)  # blocked still
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
 
 
-def resume(connection: int, child: int, liveness: int) -> None:
+def resume(connection: int, child: int, liveness: int, interruptible: int) -> None:
     """Go on for a launcher, in its process: its worker has asked it to become a command.
 
     Args:
         connection, child: as of `ForwardedCommand`; liveness: the pipe's end that is kept open.
+        interruptible: 1 if SIGINT is blocked only until there is somebody here to tell of it.
     """
     for descriptor in (connection, child, liveness):
         os.set_inheritable(descriptor, False)
     try:
+        if interruptible:
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
         status = ForwardedCommand(_socket.socket(fileno=connection), child).wait()
     except Died:
         sys.stderr.write(f"plumb: {'; '.join(KILLED)}\n")
-        sys.stderr.flush()
         status = 1
+    except KeyboardInterrupt:
+        sys.stderr.write("plumb: interrupted\n")
+        status = 130
+    sys.stderr.flush()
     os._exit(1 if status is None else status)
 
 

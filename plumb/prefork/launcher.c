@@ -6,33 +6,32 @@
  * plumb-python, which pip has written into the same folder: this process executes it, so that the
  * caller sees one process throughout.
  *
- * client.py describes the messages. Three differ:
+ * launcher_process.c has that and the signals, launcher_root.c the root; client.py describes the
+ * messages. Two differ:
  *   request  its identity is "launcher", its executable is plumb-python's path, and its home and
  *            streams are empty: the server knows them from an earlier call of that program.
  *   begun    exit status and message for a worker that is killed, and the words of a command that
- *            becomes a container's command (become.py), which gets the numbers of three descriptors.
+ *            becomes a container's command (become.py), which gets the numbers of three descriptors,
+ *            and whether SIGINT, which is blocked until then, is to be unblocked.
  */
-#define _GNU_SOURCE
+#include "launcher.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_ROOT "/var/lib/plumb"
-#define DEFAULT_RUN "/run/plumb"
-#define SOCKET "command.sock"
-#define COLD_PROGRAM "plumb-python"
-#define OWN_PROCESS "PLUMB_OWN_PROCESS"
-#define TIMEOUT 1 /* seconds that a worker has to begin */
+#ifndef TIMEOUT
+#define TIMEOUT 1 /* seconds that a worker has for each answer */
+#endif
 #define MAX_DATAGRAM (1 << 18)
 #define MAX_WORDS 16 /* of the command that becomes a container's */
 #define MAX_BEGUN 8192
@@ -40,105 +39,6 @@
 enum { WILLING = 'w', BEGUN = 'b', STATUS = 's', COLD = 'c', BECOME = 'x' };
 
 extern char **environ;
-
-static const int FORWARDED[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
-static const int IGNORED[] = {SIGPIPE, SIGXFSZ}; /* as Python does, from its start */
-#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
-
-static char program[PATH_MAX]; /* plumb-python */
-static char **arguments;
-static sigset_t blocked_at_start;
-static struct sigaction forwarded_before[COUNT(FORWARDED)], ignored_before[COUNT(IGNORED)];
-static volatile sig_atomic_t child = -1, forwarded = 0;
-
-/* -- the command by itself --------------------------------------------------------------- */
-
-static void restore_signals(void)
-{
-    for (size_t i = 0; i < COUNT(FORWARDED); i++)
-        sigaction(FORWARDED[i], &forwarded_before[i], NULL);
-    for (size_t i = 0; i < COUNT(IGNORED); i++)
-        sigaction(IGNORED[i], &ignored_before[i], NULL);
-    sigprocmask(SIG_SETMASK, &blocked_at_start, NULL);
-}
-
-static _Noreturn void fail(const char *what)
-{
-    dprintf(2, "plumb: %s: %s; install plumb again\n", what, strerror(errno));
-    _exit(126);
-}
-
-static _Noreturn void run_here(void)
-{
-    restore_signals();
-    arguments[0] = program;
-    execv(program, arguments);
-    fail(program);
-}
-
-/* -- the root, as plumb/root.py has it ---------------------------------------------------- */
-
-/* Absolute path of the root, without empty parts and single dots; symbolic links and ".." stay. */
-static int find_root(char root[PATH_MAX])
-{
-    char given[2 * PATH_MAX], *rest = given, *part;
-    const char *named = getenv("PLUMB_ROOT");
-    size_t length = 0;
-
-    if (!named || !*named)
-        named = DEFAULT_ROOT;
-    if (strlen(named) >= PATH_MAX)
-        return -1;
-    if (*named == '/')
-        strcpy(given, named);
-    else {
-        if (!getcwd(given, PATH_MAX))
-            return -1;
-        strcat(given, "/");
-        strcat(given, named);
-    }
-    while ((part = strsep(&rest, "/"))) {
-        if (!*part || !strcmp(part, "."))
-            continue;
-        int added = snprintf(root + length, PATH_MAX - length, "/%s", part);
-        if (added < 0 || (size_t)added >= PATH_MAX - length)
-            return -1;
-        length += added;
-    }
-    if (!length)
-        strcpy(root, "/");
-    return 0;
-}
-
-static int is_ours(const struct stat *found, int directory)
-{
-    return found->st_uid == geteuid() && !(found->st_mode & (S_IWGRP | S_IWOTH)) &&
-           (S_ISDIR(found->st_mode) != 0) == directory;
-}
-
-/* A path that does not exist can be trusted; a symbolic link cannot. */
-static int can_trust(const char *folder, const char *name, int directory)
-{
-    char path[2 * PATH_MAX];
-    struct stat found;
-
-    snprintf(path, sizeof path, "%s%s", folder, name);
-    return lstat(path, &found) || is_ours(&found, directory);
-}
-
-static int can_trust_root(const char *root, const char *folder)
-{
-    struct stat link, found;
-
-    if (!lstat(root, &link) && !stat(root, &found) &&
-        (link.st_uid != geteuid() || !is_ours(&found, 1)))
-        return 0;
-    return (!strcmp(folder, root) || can_trust(folder, "", 1)) && can_trust(folder, "/netns", 1) &&
-           can_trust(folder, "/fixes", 1) && can_trust(root, "/containers", 1) &&
-           can_trust(root, "/plumb.db", 0) && can_trust(root, "/plumb.db-wal", 0) &&
-           can_trust(root, "/plumb.db-shm", 0) && can_trust(folder, "/agent.sock", 0) &&
-           can_trust(folder, "/" SOCKET, 0);
-}
 
 /* -- the request -------------------------------------------------------------------------- */
 
@@ -192,6 +92,7 @@ static int compose(int count)
 static int must_run_here(void)
 {
     const char *warm = getenv("PLUMB_WARM"), *paths[] = {getenv("PLUMB_CONFIG"), getenv("PLUMB_ROOT")};
+    struct stat found;
 
     if (warm && !strcmp(warm, "0"))
         return 1;
@@ -202,8 +103,8 @@ static int must_run_here(void)
         if (paths[i] && strstr(paths[i], "/fd/"))
             return 1;
     for (int number = 0; number < 3; number++)
-        if (fcntl(number, F_GETFD) < 0)
-            return 1;
+        if (fstat(number, &found) || S_ISDIR(found.st_mode))
+            return 1; /* Python starts without the one, and not with the other */
     return 0;
 }
 
@@ -240,10 +141,30 @@ static int connect_to(const char *folder)
         through = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
         snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" SOCKET, through);
     }
-    failed = connect(connection, (struct sockaddr *)&address, sizeof address);
+    do
+        failed = connect(connection, (struct sockaddr *)&address, sizeof address);
+    while (failed && errno == EINTR);
     if (through >= 0)
         close(through);
     return failed || !listener_is_ours(connection) ? -1 : connection;
+}
+
+static long now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000L + time.tv_nsec / 1000000;
+}
+
+/* Wait for a packet, TIMEOUT at most. What has come while this process was stopped is there too. */
+static void await_packet(int connection)
+{
+    struct pollfd waiting = {.fd = connection, .events = POLLIN};
+    long deadline = now() + TIMEOUT * 1000L, left = TIMEOUT * 1000L;
+
+    while (poll(&waiting, 1, left > 0 ? left : 0) < 0 && errno == EINTR)
+        left = deadline - now();
 }
 
 static int send_streams(int connection, int liveness)
@@ -263,7 +184,7 @@ static int send_streams(int connection, int liveness)
     return sendmsg(connection, &packet, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
-/* The worker's pidfd; -1 if none has begun. What it says is in `message`, its bytes in `size`. */
+/* The worker's pidfd; -1 if none has said that it has begun. What it says is in `message`, its bytes in `size`. */
 static int begun(int connection)
 {
     union {
@@ -273,7 +194,7 @@ static int begun(int connection)
     struct iovec data = {message, MAX_BEGUN};
     struct msghdr packet = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
                             .msg_controllen = sizeof control};
-    ssize_t length = recvmsg(connection, &packet, MSG_CMSG_CLOEXEC);
+    ssize_t length = recvmsg(connection, &packet, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     struct cmsghdr *rights = length > 0 ? CMSG_FIRSTHDR(&packet) : NULL;
     int descriptor;
 
@@ -286,45 +207,46 @@ static int begun(int connection)
     return descriptor;
 }
 
+/* Wait until a worker has begun; its pidfd, or -1: then none has, and none will.
+ *
+ * Who has the streams ends as soon as the other end of the liveness pipe is closed, before it
+ * begins; who has begun before has said so before. So the second look is the last word.
+ */
+static int await_begun(int connection, int *kept_open)
+{
+    int child;
+
+    await_packet(connection);
+    if ((child = begun(connection)) >= 0)
+        return child;
+    close(*kept_open);
+    *kept_open = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return begun(connection);
+}
+
+/* Ask for a worker, and give it the streams; its pidfd. */
+static int ask(int connection, int count, int *kept_open)
+{
+    int liveness[2], child;
+    char reply = 0;
+
+    if (pipe2(liveness, O_CLOEXEC) || compose(count) ||
+        send(connection, message, size, MSG_NOSIGNAL) != (ssize_t)size)
+        run_here();
+    await_packet(connection);
+    recv(connection, &reply, 1, MSG_DONTWAIT);
+    if (reply == COLD)
+        run_here_unasked();
+    if (reply != WILLING || send_streams(connection, liveness[0]))
+        run_here();
+    *kept_open = liveness[1];
+    if ((child = await_begun(connection, kept_open)) < 0 || set_timeout(connection, 0))
+        run_here();
+    close(liveness[0]);
+    return child;
+}
+
 /* -- while the worker works --------------------------------------------------------------- */
-
-static void tell_worker(int number)
-{
-    syscall(SYS_pidfd_send_signal, child, number, NULL, 0);
-}
-
-static void forward(int number)
-{
-    int before = errno;
-
-    if (number == SIGTSTP) { /* the worker has no terminal whose SIGTSTP would stop it */
-        struct sigaction usual = {.sa_handler = SIG_DFL}, own;
-        sigset_t stop;
-
-        tell_worker(SIGSTOP);
-        sigaction(SIGTSTP, &usual, &own);
-        raise(SIGTSTP); /* the kernel discards it in a group that no shell waits for */
-        sigemptyset(&stop);
-        sigaddset(&stop, SIGTSTP);
-        sigprocmask(SIG_UNBLOCK, &stop, NULL);
-        sigprocmask(SIG_BLOCK, &stop, NULL);
-        sigaction(SIGTSTP, &own, NULL);
-        tell_worker(SIGCONT);
-    } else {
-        tell_worker(number);
-        forwarded = number;
-    }
-    errno = before;
-}
-
-static void forward_signals(void)
-{
-    struct sigaction action = {.sa_handler = forward, .sa_flags = SA_RESTART};
-
-    for (size_t i = 0; i < COUNT(FORWARDED); i++)
-        if (forwarded_before[i].sa_handler != SIG_IGN) /* nohup stays nohup */
-            sigaction(FORWARDED[i], &action, NULL);
-}
 
 /* First byte of the next message, with the text behind it; 0 if the worker has ended. */
 static int receive(int connection, char *text, size_t room, int flags)
@@ -341,7 +263,7 @@ static int receive(int connection, char *text, size_t room, int flags)
 /* Become a container's command, by become.py; the worker's message waits for it. */
 static _Noreturn void become(char *words, const char *end, const int descriptors[3])
 {
-    char *command[MAX_WORDS + 4], numbers[3][12];
+    char *command[MAX_WORDS + 5], numbers[3][12];
     size_t count = 0;
 
     while (words < end && count < MAX_WORDS) {
@@ -353,24 +275,13 @@ static _Noreturn void become(char *words, const char *end, const int descriptors
         sprintf(numbers[i], "%d", descriptors[i]);
         command[count++] = numbers[i];
     }
+    command[count++] = sigismember(&blocked_at_start, SIGINT) == 1 ? "0" : "1";
     command[count] = NULL;
-    restore_signals();
-    execv(command[0], command);
-    fail(command[0]);
+    give_back_signals(SIGINT); /* resume() in client.py unblocks it */
+    execute(command);
 }
 
-static _Noreturn void end_as_worker(int status, const char *text)
-{
-    restore_signals();
-    if (forwarded) {
-        signal(forwarded, SIG_DFL);
-        raise(forwarded);
-    }
-    dprintf(2, "%s\n", text);
-    _exit(status);
-}
-
-static _Noreturn void wait_for(int connection, int liveness)
+static _Noreturn void wait_for(int connection, int child, int liveness)
 {
     char text[32];
     const int descriptors[] = {connection, child, liveness};
@@ -384,68 +295,34 @@ static _Noreturn void wait_for(int connection, int liveness)
     case BECOME:
         become(killed + strlen(killed) + 1, message + size, descriptors);
     case COLD:
-        sprintf(text, "%d", getpid());
-        setenv(OWN_PROCESS, text, 1); /* or plumb-python would ask once more */
-        run_here();
+        run_here_unasked();
     default:
         end_as_worker(atoi(status), killed);
     }
 }
 
-/* -- main --------------------------------------------------------------------------------- */
-
-static int find_program(void)
-{
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program);
-    char *name;
-
-    if (length < 1 || length >= (ssize_t)(sizeof program - sizeof COLD_PROGRAM))
-        return -1;
-    program[length] = 0;
-    name = strrchr(program, '/') + 1;
-    strcpy(name, COLD_PROGRAM);
-    return 0;
-}
-
-static void note_signals(void)
-{
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigset_t unheard;
-
-    for (size_t i = 0; i < COUNT(FORWARDED); i++)
-        sigaction(FORWARDED[i], NULL, &forwarded_before[i]);
-    for (size_t i = 0; i < COUNT(IGNORED); i++)
-        sigaction(IGNORED[i], &ignore, &ignored_before[i]);
-    sigemptyset(&unheard);
-    for (size_t i = 0; i < COUNT(FORWARDED); i++)
-        sigaddset(&unheard, FORWARDED[i]);
-    sigprocmask(SIG_BLOCK, &unheard, &blocked_at_start); /* as long as nobody can be told of them */
-}
-
 int main(int count, char **words)
 {
-    char root[PATH_MAX], reply;
+    char root[PATH_MAX];
     const char *folder = root;
-    int connection, liveness[2];
+    int connection, child, kept_open;
 
+    if (count < 1)
+        _exit(126);
+    if (getauxval(AT_SECURE)) {
+        dprintf(2, "plumb: it runs neither setuid nor with capabilities of its file; use sudo\n");
+        _exit(126);
+    }
     arguments = words;
-    if (find_program())
-        fail("/proc/self/exe");
+    find_program();
     note_signals();
-    if (count < 1 || must_run_here() || find_root(root))
+    if (must_run_here() || find_root(root))
         run_here();
     if (!strcmp(root, DEFAULT_ROOT))
         folder = DEFAULT_RUN;
     if (!can_trust_root(root, folder) || (connection = connect_to(folder)) < 0)
         run_here();
-    if (pipe2(liveness, O_CLOEXEC) || compose(count) ||
-        send(connection, message, size, MSG_NOSIGNAL) != (ssize_t)size ||
-        recv(connection, &reply, 1, 0) != 1 || reply != WILLING ||
-        send_streams(connection, liveness[0]) || (child = begun(connection)) < 0 ||
-        set_timeout(connection, 0))
-        run_here(); /* who begins only now is killed: the pipe's end closes */
-    close(liveness[0]);
-    forward_signals();
-    sigprocmask(SIG_SETMASK, &blocked_at_start, NULL);
-    wait_for(connection, liveness[1]);
+    child = ask(connection, count, &kept_open);
+    forward_signals(child);
+    wait_for(connection, child, kept_open);
 }

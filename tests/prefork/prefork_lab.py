@@ -79,9 +79,9 @@ def install_launcher(folder: Path, *options: str) -> str:
     """
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
-    source = REPOSITORY / "plumb/prefork/launcher.c"
+    source = sorted((REPOSITORY / "plumb/prefork").glob("launcher*.c"))
     warnings = ["-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["cc", *warnings, *options, "-O1", "-o", folder / "plumb", source], check=True)
+    subprocess.run(["cc", *warnings, *options, "-O1", "-o", folder / "plumb", *source], check=True)
     call = "import sys; from plumb.__main__ import main; sys.exit(main())"
     (folder / "plumb-python").write_text(f"#!{sys.executable}\n{call}\n")
     (folder / "plumb-python").chmod(0o755)

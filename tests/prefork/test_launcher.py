@@ -6,9 +6,11 @@ What a command does by way of it is in test_server.py, beside the client in Pyth
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,11 +130,55 @@ def test_an_incomplete_installation_is_told(shop: Lab, tmp_path: Path) -> None:
     alone = Path(install_launcher(tmp_path))
     (tmp_path / "plumb-python").unlink()
     shop = Lab(shop.root, shop.netns, launcher=str(alone))
-    assert said(start(shop, "ps")) == (
+    assert said(start(shop, "ps", env={"PATH": "/usr/bin:/bin"})) == (
         126,
         "",
         f"plumb: {tmp_path}/plumb-python: No such file or directory; install plumb again\n",
     )
+
+
+@pytest.mark.parametrize("copy", [os.link, shutil.copy], ids=["link", "copy"])
+def test_elsewhere_it_takes_the_program_from_path(
+    shop: Lab, tmp_path: Path, copy: Callable[[str, str], object]
+) -> None:
+    """A hard link and a copy have nothing beside them."""
+    installed = install_launcher(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    copy(installed, f"{tmp_path}/elsewhere/plumb")
+    lab = Lab(shop.root, shop.netns, launcher=f"{tmp_path}/elsewhere/plumb")
+    path = f"relative:{tmp_path}:{os.environ['PATH']}"
+    assert said(start(lab, "ps", "-q", env={"PATH": path, "PLUMB_WARM": "0"}))[::2] == (0, "")
+
+
+def test_it_does_not_run_setuid(shop: Lab, tmp_path: Path) -> None:
+    """Its variables would be another user's, who names programs in them."""
+    launcher = install_launcher(tmp_path)
+    os.chown(launcher, 0, 0)
+    os.chmod(launcher, 0o4755)
+    tmp_path.chmod(0o755)
+    words = ["setpriv", "--reuid", "65534", "--clear-groups", launcher, "version"]
+    reader = subprocess.run(words, check=False, capture_output=True, text=True, close_fds=True)
+    assert (reader.returncode, reader.stdout) == (126, "")
+    assert "runs neither setuid nor" in reader.stderr
+
+
+def test_a_stream_that_is_a_folder_is_told_by_python(shop: Lab) -> None:
+    """The interpreter does not start with one."""
+    folder = os.open("/", os.O_RDONLY)
+    with counted(shop, 0):
+        warm = said(start(shop, "ps", stdin=folder))
+    assert (warm[0], "is a directory" in warm[2], "plumb/prefork" in warm[2]) == (1, True, False)
+    os.close(folder)
+
+
+@pytest.mark.parametrize("client", ["python", "launcher"])
+def test_a_folder_that_is_gone_is_told(shop: Lab, tmp_path: Path, client: str) -> None:
+    """A relative root is not found from there."""
+    lab = shop if client == "launcher" else Lab(shop.root, shop.netns)
+    words = ["sh", "-c", f'cd {tmp_path} && rmdir {tmp_path} && exec "$@"', "sh"]
+    status, _, errors = said(start(lab, "ps", env={"PLUMB_ROOT": "r"}, prefix=tuple(words)))
+    assert status == 1
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("client", ["python", "launcher"])
