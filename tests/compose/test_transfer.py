@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import pytest
 from plumb import Conflict, Host, NotFound
 from plumb.compose import normal_form
 from plumb.compose.transfer import portable
-from plumb.compose.transfer.described import Description, Present, is_users
+from plumb.compose.transfer.described import Description, Present
 from plumb.compose.transfer.importing import Import, Item
+from plumb.compose.transfer.selection import selected
 from plumb.frozen import replace
 from plumb.model.cnm import Sandbox
 from tests.compose import project, up
@@ -29,13 +30,15 @@ def other(tmp_path: Path) -> Iterator[Host]:
         yield hosts()
 
 
-def exported(host: Host, *, chosen: bool = False, variables: bool = True) -> str:
-    """What `network export` writes."""
+def exported(
+    host: Host, *, chosen: bool = False, variables: bool = True, remarked: Sequence[str] = ()
+) -> str:
+    """What `network export` writes, with these remarks."""
     nets, boxes = tuple(host.networks()), tuple(host.containers())
     present = Present(nets, boxes, lambda ident: host.store.endpoints(sandbox=ident), host.settings)
-    own = tuple(filter(is_users, nets))
-    described, remarks = Description(present, own, boxes, chosen).project()
-    assert remarks == []
+    own = selected(present)
+    described, remarks = Description(present, own.networks, own.containers, chosen).project()
+    assert [*own.remarks, *remarks] == list(remarked)
     return portable.text(described, "yaml", variables=variables)
 
 
@@ -171,6 +174,60 @@ def test_flags_without_a_key_of_the_specification_are_plumbs(
     assert (box.publish_all, box.isolate, box.read_only_host, box.auto_remove) == (True,) * 4
 
 
+# -- what no compose file can say ---------------------------------------------------------------
+
+
+def test_a_configuration_is_left_out(host: Host, other: Host, tmp_path: Path) -> None:
+    """A network that has taken it over is written with its subnet, and made on another host."""
+    host.create_network("conf", config_only=True, subnet="10.9.0.0/24")
+    host.create_network("shop", config_from="conf")
+    taken = (
+        "network shop is written with what it has taken over from the configuration conf, "
+        "not with --config-from"
+    )
+    text = exported(
+        host,
+        remarked=[
+            "network conf is left out: a compose file has no configurations (--config-only)",
+            taken,
+        ],
+    )
+    assert [item.name for item in imported(other, tmp_path, text)] == ["shop"]
+    assert str(other.network("shop").pools[0].subnet) == "10.9.0.0/24"
+
+
+def test_a_container_without_a_network_is_left_out(host: Host, other: Host, tmp_path: Path) -> None:
+    """An import would put it on the default network; so is one that shares its network stack."""
+    host.create_network("shop")
+    host.run("alone", network="shop")
+    host.disconnect("shop", "alone")
+    host.create("with", network="container:alone")
+    host.create("early", network="later")
+    left = "it is on no network, and a compose file would put it on the default one"
+    text = exported(
+        host,
+        remarked=[
+            f"container alone is left out: {left}",
+            "network later, which container early asks for, is not there",
+            f"container early is left out: {left}",
+            "container with is left out: it shares the network stack of one that is",
+        ],
+    )
+    assert [item.name for item in imported(other, tmp_path, text)] == ["shop"]
+
+
+def test_those_that_share_a_network_stack_come_with_its_owner(host: Host) -> None:
+    """Where networks are named."""
+    net = host.create_network("shop")
+    host.run("web", network="shop")
+    host.run("probe", network="container:web")
+    host.run("other")
+    present = Present(
+        tuple(host.networks()), tuple(host.containers()), lambda ident: (), host.settings
+    )
+    assert [box.name for box in selected(present, [net]).containers] == ["web", "probe"]
+
+
 # -- what is there ---------------------------------------------------------------
 
 SHOP = """
@@ -237,6 +294,19 @@ def test_a_network_with_somebody_else_on_it_is_not_replaced(host: Host, tmp_path
     host.run("guest", network="shop")
     with pytest.raises(Conflict, match="container guest, which is not in the file"):
         imported(host, tmp_path, SHOP.replace("10.9.0", "10.8.0"), force=True)
+
+
+def test_what_a_project_owns_is_not_replaced(host: Host, tmp_path: Path) -> None:
+    """Made anew it would be the project's no more; as the file says it stays."""
+    up(host, project(tmp_path, SHOP, name="mine"))
+    ident = host.container("db").id
+    named = SHOP.replace("[shop]}", "[shop], privileged: true}")
+    with pytest.raises(Conflict, match="anew, and belongs to the compose project mine"):
+        imported(host, tmp_path, named, force=True)
+    wider = SHOP.replace("shop, ipam", "shop, internal: true, ipam")
+    with pytest.raises(Conflict, match="network shop is to be made anew, and belongs"):
+        imported(host, tmp_path, wider, force=True)
+    assert host.container("db").id == ident
 
 
 def test_a_container_that_stopped_is_started(host: Host, tmp_path: Path) -> None:

@@ -43,21 +43,17 @@ def export(
     this host's value. The file holds the environment of commands: only its owner can read it.
     """
     from plumb.compose.transfer import portable
-    from plumb.compose.transfer.described import Description, is_users
+    from plumb.compose.transfer.described import Description
+    from plumb.compose.transfer.selection import selected
 
     with common.read() as host:
         present = _present(host)
-        wanted = [host.network(name) for name in names] or [*filter(is_users, present.networks)]
-        for net in wanted:
-            if not is_users(net):
-                raise Invalid(
-                    f"network {net.name} is on every host", "containers on it come with the others"
-                )
-        boxes = () if no_containers else present.containers
-        if names:
-            boxes = tuple(box for box in boxes if any(map(box.attachment, wanted)))
-        project, remarks = Description(present, tuple(wanted), boxes, addresses).project()
-    for remark in remarks:
+        named = [host.network(name) for name in names]
+        chosen = selected(present, named, containers=not no_containers)
+        project, remarks = Description(
+            present, chosen.networks, chosen.containers, addresses
+        ).project()
+    for remark in (*chosen.remarks, *remarks):
         common.tell(remark)
     text = portable.text(project, "json" if as_json else "yaml", variables=not no_variables)
     _write(output, text)

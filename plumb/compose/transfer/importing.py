@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from plumb.compose import options
+from plumb.compose import labels, options
 from plumb.compose.project import ComposeNetwork, ComposeService, Project
 from plumb.compose.transfer.described import Present
 from plumb.compose.transfer.differences import Difference, of_container, of_network
@@ -244,7 +244,8 @@ def _remove(transaction: Transaction, found: Sequence[Item], present: Present) -
     """Remove what differs; return the names of the containers that are made anew.
 
     Raises:
-        Conflict: a container that the file does not have is on a network that goes.
+        Conflict: a container that the file does not have is on a network that goes, or a network
+            or container that is to go belongs to a compose project.
         Unsupported: a network of a cluster is to go.
     """
     old = {each.name for each in found if each.kind == "Network" and each.differences}
@@ -265,12 +266,28 @@ def _remove(transaction: Transaction, found: Sequence[Item], present: Present) -
                 "take it away first, or write it into the file",
             )
         gone.add(box.name)
+    _refuse_projects([*nets, *(box for box in present.containers if box.name in gone)])
     for box in reversed(present.containers):
         if box.name in gone:
             transaction.remove(box, force=True)
     for net in nets:
         transaction.remove_network(net)
     return gone
+
+
+def _refuse_projects(goes: Sequence[Network | Sandbox]) -> None:
+    """See that nothing that goes is of a compose project, which would not know it afterwards.
+
+    Raises:
+        Conflict: something is.
+    """
+    for each in goes:
+        if name := labels.label(each, labels.PROJECT):
+            kind = "network" if isinstance(each, Network) else "container"
+            raise Conflict(
+                f"{kind} {each.name} is to be made anew, and belongs to the compose project {name}",
+                "change it by the project's own file, with 'plumb up'",
+            )
 
 
 def _with_them(
