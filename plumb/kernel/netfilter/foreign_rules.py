@@ -7,7 +7,6 @@ not for others.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -188,8 +187,10 @@ def _text(value: Json) -> str:
 
 # -- iptables ---------------------------------------------------------------
 
-WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
-"""A word of iptables-save's, in quotation marks or without."""
+WORD = re.compile(r'(--[a-z0-9-]+) "((?:[^"\\]|\\.)*)"(?!\S)|(\S+)', re.DOTALL)
+"""An option of iptables-save's with a text in quotation marks, or a word.
+
+A link's name stands without marks, whatever is in it."""
 
 OPTIONS = {
     "-i": "iifname",
@@ -228,22 +229,22 @@ def from_iptables(spec: str, chains: frozenset[str]) -> FirewallRule:
     """
     found: list[Condition] = []
     negated = False
-    words = iter(_words(spec))
+    words = _words(spec)
     for word in words:
         if word == "!":
             negated = True
             continue
         if word in ("-j", "-g"):
-            target = next(words)
+            target = next(words, "")
             jump = ("jump" if word == "-j" else "goto", target)
             return FirewallRule(
                 tuple(found), *(jump if target in chains else (TARGETS.get(target, ""), ""))
             )
         if word in ("-m", "--comment"):
-            next(words)
+            next(words, "")
         elif word in OPTIONS:
             found.append(
-                Condition(OPTIONS[word], _iptables_values(OPTIONS[word], next(words)), negated)
+                Condition(OPTIONS[word], _iptables_values(OPTIONS[word], next(words, "")), negated)
             )
         elif word.startswith("-"):
             found.append(UNKNOWN)
@@ -251,16 +252,13 @@ def from_iptables(spec: str, chains: frozenset[str]) -> FirewallRule:
     return FirewallRule(tuple(found))
 
 
-def _words(spec: str) -> list[str]:
-    """The words of a rule, without their quotation marks; shlex takes several times as long.
-
-    Raises:
-        ValueError: a quotation mark has no partner.
-    """
-    found = WORD.findall(spec)
-    if any('"' in plain or "'" in plain for _, plain in found):
-        return shlex.split(spec)
-    return [quoted or plain for quoted, plain in found]
+def _words(spec: str) -> Iterator[str]:
+    """Yield the words of a rule, without their quotation marks."""
+    for option, quoted, plain in WORD.findall(spec):
+        if option:
+            yield from (option, quoted)
+        else:
+            yield plain
 
 
 def _iptables_values(key: str, word: str) -> tuple[str, ...]:

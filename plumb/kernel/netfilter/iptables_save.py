@@ -65,21 +65,38 @@ def counted(text: str) -> CountedRuleset:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Yield lines; a comment may have the end of one between its quotation marks."""
-    line = ""
-    for each in text.split("\n"):
-        line += each
-        if RULE.match(line + " ") and _MARKS.sub("", line).count('"') % 2:
-            line += "\n"
-            continue
-        yield line
-        line = ""
-    if line:
-        yield line
+    """Yield lines; a comment may have the end of one between its quotation marks.
+
+    The names of links, chains and sets stand without marks, whatever is in them.
+    """
+    start = 0
+    while start < len(text):
+        end = _end(text, start)
+        yield text[start:end]
+        start = end + 1
 
 
-_MARKS = re.compile(r"\\.", re.DOTALL)
-"""A quotation mark, or another letter, that iptables-save has escaped."""
+def _end(text: str, start: int) -> int:
+    """Find the end of the line that begins at a place."""
+    end = _newline(text, start)
+    opening = _OPENING.search(text, start, end)
+    while opening:
+        quoted = _QUOTED.match(text, opening.end())
+        place = quoted.end() if quoted else opening.end()
+        end = max(end, _newline(text, place))
+        opening = _OPENING.search(text, place, end)
+    return end
+
+
+def _newline(text: str, start: int) -> int:
+    found = text.find("\n", start)
+    return len(text) if found < 0 else found
+
+
+_OPENING = re.compile(r' --(?!physdev-|match-set )[a-z0-9-]+ "')
+"""The beginning of a text in quotation marks: of a comment, a prefix of the log, a pattern."""
+_QUOTED = re.compile(r'(?:[^"\\]|\\.){0,4096}"(?!\S)', re.DOTALL)
+"""The rest of it. The kernel's longest, a comment, has 255 bytes."""
 
 
 def saved(command: str, *tables: str) -> Ruleset:

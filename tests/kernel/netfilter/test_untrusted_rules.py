@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -178,7 +179,30 @@ def test_words_of_a_rule_are_those_that_a_shell_has(spec: str) -> None:
     assert [each.values for each in found.conditions] == ([("lo",)] if "-i lo" in spec else [])
 
 
-def test_a_quotation_mark_without_its_partner_is_no_rule() -> None:
-    """It is noted as not understood."""
-    with pytest.raises(ValueError, match="No closing quotation"):
-        from_iptables('--comment "a -j ACCEPT', frozenset())
+@pytest.mark.parametrize("name", ['a"b', '"ab', 'a"', "a'b", "a\\"])
+def test_a_link_s_name_has_no_quotation_marks(name: str) -> None:
+    """iptables-save prints it as it is; it takes nothing of the rules behind it."""
+    quoted = shlex.quote(name)
+    sh(f"iptables-nft -A FORWARD -i {quoted} -j DROP")
+    sh("iptables-nft -A FORWARD -m comment --comment 'two words' -j ACCEPT")
+    failed: list[str] = []
+    (chain,) = (each for each in rule_sets.chains(failed) if each.name == "FORWARD")
+    assert [(each.verdict, each.conditions) for each in chain.rules] == [
+        ("drop", (("iifname", (name,), False),)),
+        ("accept", ()),
+    ]
+    assert failed == []
+
+
+def test_a_thousand_odd_quotation_marks_are_read_in_one_pass() -> None:
+    """Each is searched for its partner for so long, and not to the end of all."""
+    lines = "".join(f'-A INPUT --x "{number}\n' for number in range(5000))
+    text = f"*filter\n:INPUT ACCEPT [0:0]\n{lines}"
+    (rules,) = (rules for _, rules in iptables_save.parse(text)["filter"].values())
+    assert (len(rules), rules[-1]) == (5000, '--x "4999')
+
+
+def test_a_quotation_mark_without_its_partner_is_a_word() -> None:
+    """One odd rule does not keep all others from being read."""
+    assert from_iptables('--comment "a -j ACCEPT', frozenset()).verdict == "accept"
+    assert from_iptables("-i", frozenset()).verdict == ""
