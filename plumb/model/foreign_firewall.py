@@ -54,6 +54,7 @@ class Traffic(NamedTuple):
         bridge, subnet: where the containers are.
         uplinks: the links that default routes lead through: where the rest of the world is.
         protocol, port: "tcp" and the port of the host, for packets to the host.
+        source, goal: the machine that sends to the host, or gets what it sends; None for any.
     """
 
     way: TrafficKind
@@ -62,11 +63,19 @@ class Traffic(NamedTuple):
     uplinks: frozenset[str] = frozenset()
     protocol: str = ""
     port: int = 0
+    source: IPNetwork | None = None
+    goal: IPNetwork | None = None
 
     @property
     def to_host(self) -> bool:
         """True if the packets have an address of the host as their destination."""
         return self.way in (TrafficKind.PUBLISHED, TrafficKind.PROXIED)
+
+    def machine(self, key: str) -> IPNetwork | None:
+        """The one machine that a rule's saddr or daddr is compared with, if it is known."""
+        if self.subnet.is_loopback:
+            return LOOPBACK[self.subnet.version] if key == "saddr" else self.subnet
+        return self.source if key == "saddr" else self.goal
 
 
 class Fit(IntEnum):
@@ -118,11 +127,8 @@ class Condition(NamedTuple):
                 return Fit.SOME if "dnat" not in self.values else Fit.NONE
             case "nfproto":
                 return ALL_OR_NONE[f"ipv{traffic.subnet.version}" in self.values]
-            case "daddr" if traffic.subnet.is_loopback:
-                return max(_covers(value, traffic.subnet) for value in self.values)
-            case "saddr" if traffic.subnet.is_loopback:
-                source = LOOPBACK[traffic.subnet.version]
-                return max(_covers(value, source) for value in self.values)
+            case "saddr" | "daddr" if machine := traffic.machine(self.key):
+                return max(_covers(value, machine) for value in self.values)
             case "iifname" if traffic.subnet.is_loopback:
                 return ALL_OR_NONE[any(_same("lo", value) for value in self.values)]
             case "iifname":
@@ -180,19 +186,15 @@ def _covers(value: str, subnet: IPNetwork) -> Fit:
     """Share of a subnet in an address, prefix or range; unknown (SOME) for the name of a set."""
     try:
         if "-" in value:
-            first, last = (int(ip_address(end)) for end in value.split("-"))
-            version = ip_address(value.split("-")[0]).version
+            ends = [ip_address(end) for end in value.split("-")]
         else:
             network = ip_network(value, strict=False)
-            first, last, version = (
-                int(network.network_address),
-                int(network.broadcast_address),
-                network.version,
-            )
+            ends = [network.network_address, network.broadcast_address]
+        first, last = map(int, ends)
     except ValueError:
         return Fit.SOME
     low, high = int(subnet.network_address), int(subnet.broadcast_address)
-    if version != subnet.version or last < low or high < first:
+    if ends[0].version != subnet.version or last < low or high < first:
         return Fit.NONE
     return Fit.ALL if first <= low and high <= last else Fit.SOME
 
@@ -377,12 +379,7 @@ def openings(firewall: ForeignFirewall, bridges: Sequence[str]) -> list[str]:
 
 
 def port_openings(firewall: ForeignFirewall, ports: Sequence[tuple[str, int]]) -> list[str]:
-    """Commands that insert accepting rules for ports of the host at the head of the chain.
-
-    Args:
-        firewall: the chain.
-        ports: protocols and ports.
-    """
+    """Commands that insert accepting rules for ports at the head of the chain."""
     if firewall.table == "firewalld":
         return [
             f"firewall-cmd {keep}--add-port={port}/{protocol}"

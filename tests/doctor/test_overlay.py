@@ -19,6 +19,7 @@ from plumb.model.diagnosis.snapshot import (
     NamespaceState,
     NetworkState,
     RouteState,
+    RuleState,
     Snapshot,
 )
 from plumb.model.netns_state import Link, Listener
@@ -157,6 +158,53 @@ def test_ports_of_nodes_that_the_host_drops(
     """A rule that drops them all is proof; a policy, or a rule for some, is none."""
     mine = found(node(VXLAN, chains=(dropping,), **fields)).get("overlay-ports")
     assert (mine and mine.grade) == expected
+
+
+ETH1 = replace(
+    HOST,
+    links=(ETH0, Link(Netns("host", ""), 3, "eth1")),
+    addresses=(("eth0", ip_interface("198.51.100.10/24")), ("eth1", ip_interface("192.0.2.10/24"))),
+    routes=(HOST.routes[0], RouteState(ip_network("192.0.2.0/24"), dev="eth1")),
+)
+"""A node that speaks with others by a link that is not the default route's."""
+ALL = rule("-j DROP", "drop")
+
+
+@pytest.mark.parametrize(
+    ("hook", "rules", "expected"),
+    [
+        ("INPUT", [rule("-j DROP", "drop", {"iifname": "eth0", **TUNNEL})], None),
+        ("INPUT", [rule("-j ACCEPT", "accept", {"iifname": "eth1"}), ALL], None),
+        ("INPUT", [rule("-j ACCEPT", "accept", {"saddr": "192.0.2.0/24"}), ALL], None),
+        ("INPUT", [rule("-j ACCEPT", "accept", {"": "a set"}), ALL], "likely"),
+        ("INPUT", [rule("-j DROP", "drop", {"iifname": "eth1", **TUNNEL})], "proven"),
+        ("INPUT", [rule("-j DROP", "drop", {"saddr": "192.0.2.11/32", **TUNNEL})], "proven"),
+        ("INPUT", [rule("-j ACCEPT", "accept", {"saddr": "192.0.2.12/32"}), ALL], "proven"),
+        ("OUTPUT", [rule("-j ACCEPT", "accept", {"daddr": "192.0.2.11/32"}), ALL], None),
+        ("OUTPUT", [rule("-j DROP", "drop", {"daddr": "192.0.2.11/32", **TUNNEL})], "proven"),
+    ],
+)
+def test_nodes_are_asked_by_their_own_link_and_address(
+    hook: str, rules: list[RuleState], expected: str | None
+) -> None:
+    """A hardened node drops what comes by the link to everywhere, and lets its nodes in."""
+    mine = found(node(VXLAN, host=ETH1, chains=(chain(hook, *rules),))).get("overlay-ports")
+    assert (mine and mine.grade) == expected
+
+
+@pytest.mark.parametrize(
+    ("tool", "table", "expected"),
+    [
+        ("iptables-nft", "filter", "iptables-nft -I INPUT -p udp --dport 4789 -s"),
+        ("iptables-nft", "raw", "-t raw -I INPUT -p udp --dport 4789 -s"),
+        ("nft", "firewall", "have table ip firewall, chain INPUT"),
+    ],
+)
+def test_the_chain_that_drops_them_is_opened(tool: str, table: str, expected: str) -> None:
+    """A rule of another chain would change nothing."""
+    dropping = chain("INPUT", rule("-j DROP", "drop", TUNNEL), tool=tool, table=table)
+    mine = found(node(VXLAN, chains=(dropping,)))["overlay-ports"]
+    assert expected in str(mine.remedies[0])
 
 
 def test_a_manager_s_port_is_needed_where_somebody_serves_it() -> None:

@@ -6,41 +6,72 @@ Whether another machine on the path drops them is not seen from here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 
-from plumb.doctor import firewalls
+from plumb.address import IPNetwork
+from plumb.doctor import firewalls, remedies, routes
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.overlay_state import GOSSIP_PORT, MANAGER_PORT, TUNNEL_PORT
-from plumb.model.diagnosis.snapshot import NetworkState, Snapshot
+from plumb.model.diagnosis.remedy import Advice
+from plumb.model.diagnosis.snapshot import ChainState, NetworkState, Snapshot
 from plumb.model.foreign_firewall import ForeignFirewall, Traffic, TrafficKind
 from plumb.model.netns_state import Listener
+from plumb.things.iptables import waiting
 
 DOCKER = "docker"
 PortOf = tuple[str, int]
 """A protocol and a port; ESP has none (0)."""
 ESP = ("esp", 0)
+Node = tuple[str, IPNetwork, IPNetwork | None]
+"""Another node: the link that leads there, a network, and its address where that is known."""
 CONCERNS = {"input": "what other nodes send to", "output": "what it sends to other nodes at"}
 
 
 def dropped(snapshot: Snapshot) -> Iterator[Finding]:
     """Find ports of nodes that a rule of the host drops for certain, as they come or leave."""
     nets = [net for net in snapshot.networks if net.multi_host]
-    uplinks = firewalls.uplinks(snapshot, 4)
-    anybody = next((ip.network for dev, ip in snapshot.host.addresses if dev in uplinks), None)
-    if not nets or anybody is None:
-        return
+    others = _others(snapshot) if nets else []
     needed = _needed(snapshot, nets)
     for state in snapshot.host.chains:
         if state.hook not in CONCERNS or state.nat or state.table in firewalls.OWN_TABLES:
             continue
         chain = firewalls.firewall(snapshot.host, state)
-        lost = [
-            (protocol, port)
-            for protocol, port in needed
-            if chain.concerns(4)
-            and chain.refuses(Traffic(TrafficKind.PROXIED, "", anybody, uplinks, protocol, port))
-        ]
+        lost = {
+            port: packets
+            for port in needed
+            if (packets := [each for each in _asked(state, others, port) if _lost(chain, each)])
+        }
         if lost:
-            yield _dropped(snapshot, nets, chain, lost)
+            sure = not any(
+                firewalls.may_accept(chain, each) for packets in lost.values() for each in packets
+            )
+            yield _dropped(snapshot, nets, chain, list(lost), sure)
+
+
+def _others(snapshot: Snapshot) -> Sequence[Node]:
+    """The other nodes that there is a route to; anybody by a default route where none is known."""
+    known = {ip for part in snapshot.overlays for link in part.links for ip in link.vteps}
+    if known:
+        ways = ((ip, routes.to(snapshot.host, ip)) for ip in sorted(known, key=str))
+        return [
+            (way.dev, ip_network(ip), ip_network(ip))
+            for ip, way in ways
+            if way is not None and way.dev
+        ]
+    uplinks = firewalls.uplinks(snapshot, 4)
+    addresses = (own for own in snapshot.host.addresses if own[0] in uplinks)
+    return [(dev, ip.network, None) for dev, ip in addresses if ip.version == 4][:1]
+
+
+def _asked(state: ChainState, others: Sequence[Node], port: PortOf) -> Iterator[Traffic]:
+    """Packets between this node and each of the others, as they pass one chain."""
+    for dev, subnet, node in others:
+        asked = Traffic(TrafficKind.PROXIED, "", subnet, frozenset({dev}), *port)
+        yield asked._replace(source=node) if state.hook == "input" else asked._replace(goal=node)
+
+
+def _lost(chain: ForeignFirewall, packets: Traffic) -> bool:
+    return chain.concerns(packets.subnet.version) and chain.refuses(packets)
 
 
 def _needed(snapshot: Snapshot, nets: Sequence[NetworkState]) -> list[PortOf]:
@@ -69,16 +100,22 @@ def _words(port: PortOf) -> str:
 
 
 def _dropped(
-    snapshot: Snapshot, nets: Sequence[NetworkState], chain: ForeignFirewall, lost: Sequence[PortOf]
+    snapshot: Snapshot,
+    nets: Sequence[NetworkState],
+    chain: ForeignFirewall,
+    lost: Sequence[PortOf],
+    sure: bool,
 ) -> Finding:
-    """A drop hurts for certain where other nodes are known; a node may be alone."""
+    """A drop hurts for certain where other nodes are known; a node may be alone.
+
+    It is likely where another rule may accept the packets, by a set or a mark.
+    """
     others = sorted(
         {str(ip) for part in snapshot.overlays for one in part.links for ip in one.vteps}
     )
-    way = "-s" if chain.hook == "input" else "-d"
     return Finding(
         "overlay-ports",
-        Grade.PROVEN if others else Grade.HINT,
+        (Grade.PROVEN if sure else Grade.LIKELY) if others else Grade.HINT,
         Severity.PROBLEM if others else Severity.WARNING,
         f"the host drops {CONCERNS[chain.hook]} {', '.join(map(_words, lost))}",
         ("host", *(net.name for net in nets)),
@@ -89,12 +126,21 @@ def _dropped(
         "Overlay networks need the UDP port of their tunnels (ESP, if they are encrypted), Docker's"
         " nodes 7946 for their news, and managers TCP port 2377. Containers on other nodes are not"
         " reached.",
-        tuple(
-            f"iptables -w -I {chain.hook.upper()} -p {protocol}"
-            + (f" --dport {port}" if port else "")
-            + f" {way} ADDRESS_OF_THE_OTHER_NODES -j ACCEPT"
-            for protocol, port in lost
-        ),
+        tuple(_accepting(chain, port) for port in lost),
+    )
+
+
+def _accepting(chain: ForeignFirewall, port: PortOf) -> Advice:
+    """The rule that lets a port's packets pass, in the chain that drops them."""
+    way = "-s" if chain.hook == "input" else "-d"
+    protocol, number = port
+    if chain.tool == "nft" or not remedies.plain((chain.table, chain.chain)):
+        return f"have {chain} accept {_words(port)} {'from' if way == '-s' else 'to'} other nodes"
+    table = "" if chain.table == "filter" else f"-t {chain.table} "
+    return (
+        f"{waiting(chain.tool)} {table}-I {chain.chain} -p {protocol}"
+        + (f" --dport {number}" if number else "")
+        + f" {way} ADDRESS_OF_THE_OTHER_NODES -j ACCEPT"
     )
 
 
