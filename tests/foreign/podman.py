@@ -35,7 +35,7 @@ if not NETAVARK.exists():
 if not os.access("/sys/fs/cgroup", os.W_OK) or not os.listdir("/sys/fs/cgroup"):
     MISSING.append("there are no cgroups that can be written")
 CNI = "/var/lib/cni"
-OWN_RUN = ("/run/containers", "/run/netns", "/run/runc", "/run/podman", "/run/libpod")
+OWN_RUN = ("/run/containers", "/run/netns", "/run/runc")
 HIDDEN = (*OWN_RUN, "/dev/shm", CNI)
 """Folders of the machine's own Podman, if there is one; its locks are in /dev/shm."""
 PLUGINS = "/usr/lib/cni"
