@@ -1,6 +1,7 @@
 """Probes: the promises of networks, and real traffic that shows whether they are kept.
 
 one_probe          sends one probe on the real network, for `plumb probe`
+together           sends many at the same time, for promises of compose files
 probe_spec         a probe and its result (values), and their notation
 target_addresses   the addresses at which a target is probed
 arp_dns_mtu        probes whose reply carries data: neighbours, names, the path MTU

@@ -159,19 +159,22 @@ class PortTaken(Invalid):
     """Port of a target at which plumb cannot listen, as somebody has it."""
 
 
-def ask(question: ProbeSpec, count: int = 1, seconds: float = 1.0) -> ProbeResult:
+def ask(
+    question: ProbeSpec, count: int = 1, seconds: float = 1.0, listener: Listener | None = None
+) -> ProbeResult:
     """Send a probe some times.
 
     Args:
         count: the number of times.
         seconds: the time to wait for each reply.
+        listener: one of plumb's at the target that is to answer; None: whoever listens there does.
 
     Raises:
         Unsupported: this kernel does not have the protocol.
     """
     found = ProbeResult(question)
     for _ in range(count):
-        _once(question, found, seconds, None)
+        _once(question, found, seconds, listener)
     return _with_remarks(found, seconds)
 
 
@@ -195,15 +198,20 @@ def ask_a_listener(question: ProbeSpec, count: int = 1, seconds: float = 1.0) ->
             target.name, address, Protocol(question.kind), question.own_port
         )
         if listener.failed:
-            refusal = PortTaken if listener.foreign else Invalid
-            raise refusal(
-                f"cannot listen on {question.own_port}/{question.kind} of {target.name}:"
-                f" {words(listener.failed)}",
-                "leave out --listen to ask whoever listens there",
-            )
+            raise no_listener(question, target, listener)
         for _ in range(count):
             _once(question, found, seconds, listener)
     return _with_remarks(found, seconds)
+
+
+def no_listener(question: ProbeSpec, target: Netns, listener: Listener) -> Invalid:
+    """Make the error of a listener that could not be opened at a target."""
+    refusal = PortTaken if listener.foreign else Invalid
+    return refusal(
+        f"cannot listen on {question.own_port}/{question.kind} of {target.name}:"
+        f" {words(listener.failed)}",
+        "leave out --listen to ask whoever listens there",
+    )
 
 
 def _once(

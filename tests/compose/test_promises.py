@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ x-plumb: {expect: ['web -> db:5432', 'web -/> db']}
 
 
 def test_matrix_tries_the_promises_of_projects_that_are_up(emptied: Lab, tmp_path: Path) -> None:
-    """As their files say today; one whose file is gone is named, and is no failure."""
+    """As their files say today; of one whose file is gone nothing is shown, which is not green."""
     path = tmp_path / "compose.yaml"
     path.write_text(PAIR)
     emptied.plumb("up", "-f", str(path))
@@ -77,9 +78,53 @@ def test_matrix_tries_the_promises_of_projects_that_are_up(emptied: Lab, tmp_pat
         ("db -> web", "kept"),
     ]
     path.unlink()
-    gone = emptied.plumb("matrix", "-W", "10")
-    assert "promises of project shop are not tried: compose file" in gone.stderr
-    assert "all as promised" in gone.stdout
+    gone = emptied.plumb("matrix", "-W", "10", status=1).stdout
+    assert "  not tried x-plumb.expect" in gone
+    assert "project shop: x-plumb.expect: not tried: its files cannot be read: compose file" in gone
+    assert "all as promised" not in gone
+
+
+REQUIRED = """
+name: shop
+services: {web: {environment: {KEY: '${SHOP_KEY:?}'}}}
+"""
+
+
+def test_promises_that_cannot_be_read_are_not_shown(
+    emptied: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a file with a variable that was set when it went up; one without promises is none."""
+    path = tmp_path / "compose.yaml"
+    path.write_text(REQUIRED)
+    monkeypatch.setenv("SHOP_KEY", "x")
+    emptied.plumb("up", "-f", str(path))
+    monkeypatch.delenv("SHOP_KEY")
+    assert "all as promised" in emptied.plumb("matrix", "-W", "10").stdout
+    path.write_text(REQUIRED + "x-plumb: {expect: ['web -> host']}\n")
+    rows = emptied.plumb("matrix", "-W", "10", "--json", status=1).stdout.splitlines()
+    (written,) = [row for row in map(json.loads, rows) if row["kind"] == "written"]
+    assert written["verdict"] == "not shown"
+    assert "required variable SHOP_KEY is missing a value" in written["pairs"][0]
+
+
+MANY = """
+name: shop
+services:
+  web: {command: sleep infinity, networks: [front], scale: 4}
+  db: {command: sleep infinity, networks: [back]}
+networks: {front: , back: }
+x-plumb: {expect: [web -/> db:5432, web -/> db:53/udp, web -/> db, web -> web:80]}
+"""
+
+
+def test_promises_are_waited_for_together(emptied: Lab, tmp_path: Path) -> None:
+    """Of twelve pairs that must not reach each other each is waited for as long as asked."""
+    path = tmp_path / "compose.yaml"
+    path.write_text(MANY)
+    emptied.plumb("up", "-f", str(path))
+    begun = time.monotonic()
+    emptied.plumb("compose", "check", "-W", "8", "-f", str(path))
+    assert time.monotonic() - begun < 60  # one after the other it would be 96 seconds at least
 
 
 SERVERS = """

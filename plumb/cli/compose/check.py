@@ -26,7 +26,7 @@ def check(seconds: float, as_json: bool, **asked: Any) -> int:
     Of a service all containers are tried. Where nobody listens at a port, plumb opens a listener.
     Exit status 1 if a promise is not kept, or could not be tried.
     """
-    from plumb.cli.compose.trial import Trial
+    from plumb.cli.compose.trial import Trial, outcome, outcomes
     from plumb.compose.load import load
     from plumb.engine.targets import TargetResolver
 
@@ -37,11 +37,12 @@ def check(seconds: float, as_json: bool, **asked: Any) -> int:
         )
     kept = True
     with common.read() as reader:
-        trial = Trial(TargetResolver(reader), wanted, reader.containers(), seconds)
-        for promise in wanted.expect:
-            outcome = trial.outcome(promise)
-            kept = kept and outcome.kept
-            _print(promise, outcome, as_json)
+        attempts = Trial(TargetResolver(reader), wanted, reader.containers()).attempts()
+    found = outcomes(attempts, seconds)
+    for promise in wanted.expect:
+        shown = outcome(promise, found)
+        kept = kept and shown.kept
+        _print(promise, shown, as_json)
     return 0 if kept else 1
 
 

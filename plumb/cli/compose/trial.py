@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, product
 
 from plumb.compose.project import Expectation, Project
 from plumb.engine.targets import TargetResolver
@@ -11,7 +11,7 @@ from plumb.errors import PlumbError
 from plumb.frozen import frozen, replace
 from plumb.model.cnm import Sandbox
 from plumb.model.net.targets import ProbeKind, Target
-from plumb.probes import one_probe
+from plumb.probes import together
 from plumb.probes.probe_spec import ProbeResult, ProbeSpec
 from plumb.probes.target_addresses import probe_specs
 from plumb.views import compose as view
@@ -43,33 +43,40 @@ class Outcome:
 
 
 @frozen
+class Attempt:
+    """A promise between two containers, and the probes that show whether it is kept.
+
+    Attributes:
+        words: the two, as `FROM TO:PORT`.
+        probes: one to each address of the target.
+        refusal: why there are none; None where there are.
+    """
+
+    promise: Expectation
+    words: str
+    probes: tuple[ProbeSpec, ...] = ()
+    refusal: PlumbError | None = None
+
+
+@frozen
 class Trial:
     """Trial of a project's promises.
 
     Attributes:
         boxes: all containers of the host.
-        seconds: the time to wait for each answer.
     """
 
     resolver: TargetResolver
     project: Project
     boxes: Sequence[Sandbox]
-    seconds: float
 
-    def outcome(self, promise: Expectation) -> Outcome:
-        """Try a promise, from each container of the one to each of the other."""
-        differing, untried = [], []
-        pairs = list(self._pairs(promise))
-        for source, target in pairs:
-            words = f"{source} {_spelt(target)}"
-            try:
-                if self._reaches(source, target, promise) != promise.reached:
-                    differing.append(words)
-            except PlumbError as error:
-                untried.append(f"{words}: {error}")
-        if not pairs:
-            untried.append(f"there are no two containers of {promise.source} to try it between")
-        return Outcome(differing, untried)
+    def attempts(self) -> list[Attempt]:
+        """The probes of all promises, from each container of the one to each of the other."""
+        return [
+            self._attempt(source, target, promise)
+            for promise in self.project.expect
+            for source, target in self._pairs(promise)
+        ]
 
     def _pairs(self, promise: Expectation) -> Iterator[tuple[str, Target]]:
         targets = self._names(promise.target.name)
@@ -88,24 +95,56 @@ class Trial:
         found = view.of_project(self.boxes, self.project.name, [name], everything=False)
         return [box.name for box in found] or self.project.container_names(service) or [name]
 
-    def _reaches(self, source: str, target: Target, promise: Expectation) -> bool:
-        """True if one of the target's addresses is reached.
+    def _attempt(self, source: str, target: Target, promise: Expectation) -> Attempt:
+        made = Attempt(promise, f"{source} {_spelt(target)}")
+        try:
+            place = self.resolver.place(source)
+            files = self.resolver.name_files(source, place)
+            probes = probe_specs(self.resolver, place, files, target, (4, 6))
+        except PlumbError as error:
+            return replace(made, refusal=error)
+        return replace(made, probes=tuple(probes))
 
-        Raises:
-            PlumbError: none is, and one could not be tried.
-        """
-        place = self.resolver.place(source)
-        files = self.resolver.name_files(source, place)
-        refusal: PlumbError | None = None
-        for question in probe_specs(self.resolver, place, files, target, (4, 6)):
-            try:
-                if _is_reached(_asked(question, self.seconds), promise):
-                    return True
-            except PlumbError as error:
-                refusal = error
-        if refusal is not None:
-            raise refusal
-        return False
+
+def outcomes(
+    attempts: Sequence[Attempt], seconds: float, done: Callable[[int], None] = lambda count: None
+) -> list[tuple[Attempt, bool | PlumbError]]:
+    """Try promises with traffic, many at the same time.
+
+    Args:
+        seconds: the time to wait for each answer.
+        done: called with the number of probes that have ended since the last call.
+
+    Returns:
+        Each with whether the target is reached at one of its addresses; or with the reason, where
+        it is not, and one could not be tried.
+    """
+    found = iter(together.ask([each for one in attempts for each in one.probes], seconds, done))
+    return [(each, _reached(each, list(islice(found, len(each.probes))))) for each in attempts]
+
+
+def _reached(attempt: Attempt, found: Sequence[ProbeResult | PlumbError]) -> bool | PlumbError:
+    refusal = attempt.refusal
+    for each in found:
+        if isinstance(each, PlumbError):
+            refusal = each
+        elif _is_reached(each, attempt.promise):
+            return True
+    return False if refusal is None else refusal
+
+
+def outcome(promise: Expectation, found: Sequence[tuple[Attempt, bool | PlumbError]]) -> Outcome:
+    """The outcome of a promise.
+
+    Args:
+        found: of `outcomes`, of this promise and of others.
+    """
+    own = [(attempt.words, reached) for attempt, reached in found if attempt.promise is promise]
+    differing = [words for words, reached in own if reached is (not promise.reached)]
+    untried = [f"{words}: {why}" for words, why in own if isinstance(why, PlumbError)]
+    if not own:
+        untried = [f"there are no two containers of {promise.source} to try it between"]
+    return Outcome(differing, untried)
 
 
 def _is_reached(found: ProbeResult, promise: Expectation) -> bool:
@@ -121,19 +160,6 @@ def _is_reached(found: ProbeResult, promise: Expectation) -> bool:
     if not promise.reached:
         return True
     return found.question.kind is ProbeKind.UDP and not found.refused
-
-
-def _asked(question: ProbeSpec, seconds: float) -> ProbeResult:
-    """Ask a listener of plumb's, or the program that has the port at whatever address."""
-    target = question.target
-    if target is None or question.kind not in (ProbeKind.TCP, ProbeKind.UDP):
-        return one_probe.ask(question, 1, seconds)
-    if one_probe.listeners_at(question, target):
-        return one_probe.ask(question, 1, seconds)
-    try:
-        return one_probe.ask_a_listener(question, 1, seconds)
-    except one_probe.PortTaken:  # by a program that has begun to listen just now
-        return one_probe.ask(question, 1, seconds)
 
 
 def _spelt(target: Target) -> str:

@@ -15,13 +15,15 @@ from plumb.cli import common
 from plumb.model import parse as opt
 
 if TYPE_CHECKING:
+    from plumb.cli.compose.promised import Promised
     from plumb.engine.reader import Reader
     from plumb.engine.targets import TargetResolver
     from plumb.probes.matrix import Expected
-    from plumb.probes.promises.written import WrittenOutcome
 
 PROGRESS_FROM = 2000
 """Promises from which a progress bar is worth it: about a second."""
+WRITTEN_FROM = 16
+"""Probes of written promises from which one is, as each may be waited for."""
 
 
 @common.command("matrix")
@@ -63,10 +65,10 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
             [opt.address(text, "world address") for text in world],
             expected,
         )
-    with _progress(wanted.total) as progress:
+        written = _promised(reader, resolver)
+    with _progress(wanted.total, written.total if written else 0) as progress:
         found = hold(wanted, seconds, progress)
-    with reader:
-        found.written += _written(reader, resolver, seconds)
+        found.written += written.outcomes(seconds, progress) if written else ()
     if as_json:
         for document in view.documents(found):
             print(document)
@@ -80,14 +82,14 @@ def matrix(outside: str | None, world: tuple[str, ...], seconds: float, as_json:
     return 1 if found.differing else 0
 
 
-def _written(reader: Reader, resolver: TargetResolver, seconds: float) -> list[WrittenOutcome]:
-    """Try what the files of projects that are up promise."""
+def _promised(reader: Reader, resolver: TargetResolver) -> Promised | None:
+    """Read what the files of projects that are up promise; None where there is no project."""
     boxes = reader.containers()
     if not any(key.startswith(COMPOSE) for box in boxes for key, _ in box.labels):
-        return []
-    from plumb.cli.compose.promised import outcomes  # lazy: few hosts have a compose file
+        return None
+    from plumb.cli.compose.promised import promised  # lazy: few hosts have a compose file
 
-    return list(outcomes(boxes, resolver, seconds))
+    return promised(boxes, resolver)
 
 
 COMPOSE = "com.docker.compose."
@@ -147,9 +149,14 @@ def _alike(wanted: Expected) -> dict[str, str]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, where it takes long."""
-    if total < PROGRESS_FROM or not sys.stderr.isatty():
+def _progress(promises: int, written: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, where it takes long.
+
+    Args:
+        promises: of networks; written: probes of those that files have.
+    """
+    total = promises + written
+    if (promises < PROGRESS_FROM and written < WRITTEN_FROM) or not sys.stderr.isatty():
         yield lambda done: None
         return
     with click.progressbar(
