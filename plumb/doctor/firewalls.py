@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from plumb.address import IPNetwork
 from plumb.doctor import remedies
@@ -31,6 +31,7 @@ OWN_TABLES = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay", "ne
 """Tables of nft that engines make for their networks, and that drop what these forbid."""
 ENGINES = re.compile("DOCKER|PLUMB|NETAVARK|CNI-")
 """Beginnings of the names of engines' chains."""
+ANY_PORT = ""
 HOOKS = ("forward", "prerouting", "postrouting")
 OWN_JUMP = re.compile(r"-j (?:DOCKER|PLUMB|NETAVARK|CNI)[-_]\w+")
 REWRITES = re.compile(r"\b(?:DNAT|REDIRECT|dnat|redirect)\b")
@@ -196,9 +197,27 @@ def matches(rule: RuleState, packets: Traffic) -> bool:
     return _rule(rule).fit(packets) is Fit.ALL
 
 
-def may_match(rule: RuleState, packets: Traffic) -> bool:
-    """True if some of the packets may match all conditions of a rule."""
-    return _rule(rule).fit(packets) is not Fit.NONE
+class RulesByPort:
+    """Rules by the ports of the host that they are for, each made ready to be asked once."""
+
+    def __init__(self, rules: Iterable[RuleState]) -> None:
+        self._rules: dict[str, list[FirewallRule]] = {}
+        for each in rules:
+            rule = _rule(each)
+            for port in _ports(rule):
+                self._rules.setdefault(port, []).append(rule)
+
+    def may_match(self, packets: Traffic) -> bool:
+        """True if some of the packets to a port may match one of the rules."""
+        known = (*self._rules.get(str(packets.port), ()), *self._rules.get(ANY_PORT, ()))
+        return any(rule.fit(packets) is not Fit.NONE for rule in known)
+
+
+def _ports(rule: FirewallRule) -> tuple[str, ...]:
+    """The ports that a rule names one by one; any port, where it names ranges or none."""
+    named = [each.values for each in rule.conditions if each.key == "dport" and not each.negated]
+    plain = len(named) == 1 and all(value.isdecimal() for value in named[0])
+    return named[0] if plain else (ANY_PORT,)
 
 
 def _covers(rule: FirewallRule, outgoing: Traffic) -> bool:

@@ -93,13 +93,13 @@ def not_rewritten(snapshot: Snapshot) -> Iterator[Finding]:
 
     plumb's own rules are held against its record.
     """
-    rules = [
+    rules = firewalls.RulesByPort(
         rule
         for chain in snapshot.host.chains
         if chain.family in ("ip", "inet")
         for rule in chain.rules
         if re.search(firewalls.REWRITES, rule.words)
-    ]
+    )
     reported = set()
     for box, end, net in snapshot.ends():
         for port in end.ports if net.engine == "docker" and net.bridged and 4 in net.nat else ():
@@ -110,7 +110,7 @@ def not_rewritten(snapshot: Snapshot) -> Iterator[Finding]:
                 and port.host_ip.version == 4
                 and end.ip is not None
                 and where not in reported
-                and not any(firewalls.may_match(rule, asked) for rule in rules)
+                and not rules.may_match(asked)
             ):
                 reported.add(where)
                 yield _not_rewritten(snapshot, box, net, port)
@@ -120,11 +120,7 @@ def _not_rewritten(
     snapshot: Snapshot, box: ContainerState, net: NetworkState, port: Port
 ) -> Finding:
     name = f"{port.host_port}/{port.protocol}"
-    held = [
-        each
-        for each in snapshot.host.listeners
-        if (each.protocol, each.port) == (port.protocol, port.host_port)
-    ]
+    held = snapshot.host.listening(port.protocol, port.host_port)
     return Finding(
         "port-not-rewritten",
         Grade.LIKELY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from ipaddress import ip_network
 
 from plumb.doctor import firewalls, remedies
@@ -44,18 +44,22 @@ def behind(snapshot: Snapshot) -> Iterator[Finding]:
     Of a range of ports a program takes some when it needs them, for media or FTP: nothing is told
     of them where the container listens at another of its published ports.
     """
-    reported = set()
+    reported: set[tuple[str, int, str]] = set()
+    published = _by_protocol(snapshot.containers)
     for box, end, net, port, space in _published(snapshot):
         where = (box.name, port.port, port.protocol)
         if not box.program or where in reported or port.protocol == "sctp":
             continue
         finding = listening(box, end, net, port.port, port.protocol, space)
-        row = _row(box, port)
-        if finding is not None and len(row) < RANGE:
+        if finding is None:
+            continue
+        row = _row(published[box.name, port.protocol], port.port)
+        if len(row) < RANGE:
             reported.add(where)
             yield finding
-        elif finding is not None and not _serves(box, space):
-            reported |= {(box.name, each, port.protocol) for each in row}
+            continue
+        reported |= {(box.name, each, port.protocol) for each in row}
+        if not _serves(box, space):
             words = f"{row[0]}-{row[-1]}/{port.protocol}"
             yield replace(
                 finding,
@@ -65,15 +69,22 @@ def behind(snapshot: Snapshot) -> Iterator[Finding]:
             )
 
 
-def _row(box: ContainerState, port: Port) -> range:
-    """The ports in a row with one that are published with it by the same protocol."""
-    all_of_it = {
-        each.port for end in box.ends for each in end.ports if each.protocol == port.protocol
-    }
-    first = last = port.port
-    while first - 1 in all_of_it:
+def _by_protocol(boxes: Iterable[ContainerState]) -> dict[tuple[str, str], set[int]]:
+    """The published ports of each container by its name and the protocol."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for box in boxes:
+        for end in box.ends:
+            for each in end.ports:
+                found.setdefault((box.name, each.protocol), set()).add(each.port)
+    return found
+
+
+def _row(ports: Container[int], port: int) -> range:
+    """The ports in a row with one."""
+    first = last = port
+    while first - 1 in ports:
         first -= 1
-    while last + 1 in all_of_it:
+    while last + 1 in ports:
         last += 1
     return range(first, last + 1)
 
@@ -93,8 +104,7 @@ def listening(
     space: NamespaceState,
 ) -> Finding | None:
     """Find why nobody listens at a container's port; None if somebody does."""
-    there = [each for each in space.listeners if each.protocol == protocol]
-    at = [each for each in there if each.port == port]
+    at = space.listening(protocol, port)
     if any(each.takes(own.ip) for each in at for own in end.ips):
         return None
     link = space.link_with(end.ip.ip) if end.ip is not None else None
@@ -115,6 +125,7 @@ def listening(
             " another one. The program's configuration must say 0.0.0.0, or [::].",
             (f"have the program in {box.name} listen on 0.0.0.0:{port}",),
         )
+    there = [each for each in space.listeners if each.protocol == protocol]
     others = sorted({each.port for each in there if not each.ip.is_loopback})
     return Finding(
         "nobody-listens",
@@ -142,10 +153,9 @@ def _text(each: Listener) -> str:
 def in_front(snapshot: Snapshot) -> Iterator[Finding]:
     """Find programs of the host that listen at a published port."""
     for box, _, _, port, _ in _published(snapshot):
-        for each in snapshot.host.listeners:
+        for each in snapshot.host.listening(port.protocol, port.host_port):
             if (
-                (each.protocol, each.port) == (port.protocol, port.host_port)
-                and each.who
+                each.who
                 and not HOLDERS.match(each.who)
                 and (each.takes(port.host_ip) or port.host_ip.is_unspecified)
                 and each.ip.version == port.host_ip.version
@@ -165,10 +175,7 @@ def in_front(snapshot: Snapshot) -> Iterator[Finding]:
 
 def proxied(host: NamespaceState, number: int) -> bool:
     """True if a program serves a TCP port of the host; dockerd itself only holds it."""
-    return any(
-        each.protocol == "tcp" and each.port == number and not each.who.startswith("dockerd,")
-        for each in host.listeners
-    )
+    return any(not each.who.startswith("dockerd,") for each in host.listening("tcp", number))
 
 
 def localhost(snapshot: Snapshot) -> Iterator[Finding]:

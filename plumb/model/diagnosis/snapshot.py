@@ -183,6 +183,17 @@ class NamespaceState:
         """The link that has an address."""
         return next((self.link(dev) for dev, own in self.addresses if own.ip == ip), None)
 
+    def listening(self, protocol: str, port: int) -> list[Listener]:
+        """The sockets that listen at a port."""
+        return self._listening.get((protocol, port), [])
+
+    @cached_property
+    def _listening(self) -> dict[tuple[str, int], list[Listener]]:
+        found: dict[tuple[str, int], list[Listener]] = {}
+        for each in self.listeners:
+            found.setdefault((each.protocol, each.port), []).append(each)
+        return found
+
     def master(self, link: Link) -> Link | None:
         """The bridge that a link is a port of."""
         return next((one for one in self.links if link.master and one.index == link.master), None)

@@ -87,11 +87,7 @@ def _needed(snapshot: Snapshot, nets: Sequence[NetworkState]) -> list[PortOf]:
 
 def _at(snapshot: Snapshot, protocol: str, port: int) -> list[Listener]:
     """Sockets of the host at a port that others may reach."""
-    return [
-        each
-        for each in snapshot.host.listeners
-        if (each.protocol, each.port) == (protocol, port) and not each.ip.is_loopback
-    ]
+    return [each for each in snapshot.host.listening(protocol, port) if not each.ip.is_loopback]
 
 
 def _words(port: PortOf) -> str:
