@@ -27,7 +27,7 @@ from plumb.model.netns_state import (
 from plumb.model.netns_state import Port as BridgePort
 from plumb.model.observations import Flow, Netns, RuleKind
 from plumb.model.ports import Port
-from plumb.trace.causes import by_neighbour
+from plumb.trace.causes import by_neighbour, by_socket
 from plumb.trace.causes.case import Case
 from plumb.trace.causes.order import find, remarks
 from plumb.trace.headers import Direction, Packet
@@ -384,6 +384,30 @@ def test_listeners_explain_a_refusal() -> None:
     assert refused(Listener("tcp", loopback, 80)) == "listens-on-loopback"
     assert refused(Listener("tcp", IPv4Address("10.0.0.1"), 80)) == "listens-elsewhere"
     assert refused(Listener("tcp", everywhere, 80)) == ""
+
+
+@pytest.mark.parametrize(
+    ("who", "port", "expected"),
+    [
+        ("dockerd, pid 7", 8080, True),
+        ("dockerd, pid 7", 2377, False),
+        ("conmon, pid 8", 2377, True),
+        ("nginx, pid 9", 8080, False),
+    ],
+)
+def test_dockerd_serves_what_no_container_publishes(who: str, port: int, expected: bool) -> None:
+    """Its API, a swarm's managers and gossip; it only holds a published port without a proxy."""
+    ip = IPv4Address("192.0.2.10")
+    ends = replace(END1, ports=(Port(80, "tcp", IPv4Address("0.0.0.0"), 8080),))
+    asked = replace(SYN, dst=ip, dport=port)
+    host = replace(HOST_FACTS, listeners=(Listener("tcp", IPv4Address("0.0.0.0"), port, who=who),))
+    answered = case(
+        End(Ending.ANSWERED),
+        Crossing(HOST, "eth0", True, asked, 0),
+        facts={"host": host},
+        members=(replace(MEMBERS[0], ends=((ends, NET),)),),
+    )
+    assert (by_socket.holder(answered) is not None) == expected
 
 
 def test_older_clients_of_a_port_are_remarked_on() -> None:

@@ -33,7 +33,18 @@ def holder(case: Case) -> Listener | None:
         for each in case.host.listeners
         if each.port == last.packet.dport and each.takes(last.packet.dst)
     )
-    return next((each for each in taking if each.who.startswith(HOLDERS)), None)
+    return next((each for each in taking if _only_holds(case, each, last.packet.dst)), None)
+
+
+def _only_holds(case: Case, by: Listener, ip: IPAddress) -> bool:
+    """True of conmon, and of dockerd where the port is a container's.
+
+    dockerd itself serves its API, and the swarm's managers and gossip.
+    """
+    return by.who.startswith(HOLDERS) and (
+        not by.who.startswith("dockerd, ")
+        or targets.published(case.members, ip, by.port, by.protocol) is not None
+    )
 
 
 def held(case: Case, by: Listener, box: Sandbox | None) -> Cause:
