@@ -6,6 +6,7 @@ namespace. Owners of sockets are found in one walk through all processes, for al
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from plumb.kernel.netns.setns import SELF
 from plumb.kernel.ports.listeners import WAITING, sockets_of
 from plumb.model.diagnosis.snapshot import (
     ADDRESSES,
+    COUNTERS,
     LINKS,
     NEIGHBOURS,
     POLICY,
@@ -35,8 +37,8 @@ from plumb.model.netns_state import Link, Listener
 from plumb.model.observations import Netns
 
 T = TypeVar("T")
-LONGEST = 1 << 16
-"""Bytes of a file that are read."""
+LONGEST, LONGEST_TABLE = 1 << 16, 4 << 20
+"""Bytes of a file that are read; of one with a line for each link or processor."""
 COMMON = (
     "net/ipv4/ip_forward",
     "net/ipv4/conf/all/rp_filter",
@@ -103,10 +105,10 @@ def read(
             reader.part(NEIGHBOURS, lambda: inventory.neighbours(links)),
             tuple(listening),
             tuple(_settings(links, host)),
-            tuple(_counters(host)),
-            () if host else tuple(_received()),
+            tuple(reader.part(COUNTERS, lambda: list(_counters(host)))),
+            () if host else tuple(reader.part(COUNTERS, lambda: list(_received()))),
             tuple(_chains(reader.failed, host, set(published) - _heard(listening))),
-            wireless=tuple(_wireless()),
+            wireless=tuple(reader.part(LINKS, lambda: list(_wireless()))),
         )
     return replace(state, unread=tuple(reader.failed)), listening
 
@@ -167,7 +169,7 @@ def _settings(links: Sequence[Link], host: bool) -> Iterator[tuple[str, str]]:
 def _counters(host: bool) -> Iterator[tuple[str, int]]:
     """Read counters of `COUNTED`; of the host, what connection tracking has counted as well."""
     for file in ("netstat", "snmp"):
-        lines = text(f"/proc/thread-self/net/{file}").splitlines()
+        lines = _lines(file)
         for heads, values in zip(lines[::2], lines[1::2], strict=False):
             protocol, *names = heads.split()
             prefix = "" if file == "netstat" else protocol.rstrip(":")
@@ -179,7 +181,7 @@ def _counters(host: bool) -> Iterator[tuple[str, int]]:
 
 def _of_tracking() -> Iterator[tuple[str, int]]:
     """Sum what each processor has counted (/proc/net/stat/nf_conntrack)."""
-    head, *lines = text("/proc/thread-self/net/stat/nf_conntrack").splitlines() or [""]
+    head, *lines = _lines("stat/nf_conntrack") or [""]
     columns = zip(*(line.split() for line in lines), strict=False)
     for name, values in zip(head.split(), columns, strict=False):
         if name in TRACKED:
@@ -188,14 +190,30 @@ def _of_tracking() -> Iterator[tuple[str, int]]:
 
 def _received() -> Iterator[tuple[str, int]]:
     """Read how many packets came in by each link (/proc/net/dev)."""
-    for line in text("/proc/thread-self/net/dev").splitlines()[2:]:
+    for line in _lines("dev")[2:]:
         name, _, numbers = line.strip().rpartition(":")
         if name != "lo":
             yield name, int(numbers.split()[1])
 
 
+def _lines(name: str) -> list[str]:
+    """Read the lines of a file of the namespace's in /proc; none where there is none.
+
+    Raises:
+        OSError: it is longer than plumb reads.
+    """
+    try:
+        with open(f"/proc/thread-self/net/{name}", "rb") as file:
+            whole = file.read(LONGEST_TABLE + 1)
+    except FileNotFoundError:
+        return []
+    if len(whole) > LONGEST_TABLE:
+        raise OSError(errno.EFBIG, f"/proc/net/{name} has more than {LONGEST_TABLE >> 20} MiB")
+    return whole.decode(errors="replace").splitlines()
+
+
 def _wireless() -> Iterator[str]:
-    for line in text("/proc/thread-self/net/wireless").splitlines()[2:]:
+    for line in _lines("wireless")[2:]:
         yield line.partition(":")[0].strip()
 
 

@@ -22,6 +22,7 @@ PLUMB = "plumb"
 """Engine of plumb's own containers and networks."""
 LINKS, ADDRESSES, ROUTES, POLICY = "links", "addresses", "routes", "rules of routing"
 NEIGHBOURS, SOCKETS, FIREWALL = "neighbours", "sockets", "firewall rules"
+COUNTERS = "counters"
 """Parts of a namespace, each of which may not be readable."""
 
 
