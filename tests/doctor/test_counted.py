@@ -11,9 +11,9 @@ from plumb.doctor import diagnose, read
 from plumb.doctor.checks.counters import direct
 from plumb.frozen import replace
 from plumb.kernel.diagnosis import machine
+from plumb.model.diagnosis.machine_state import MachineState
 from plumb.model.diagnosis.snapshot import (
     ChainState,
-    MachineState,
     NamespaceState,
     NetworkState,
     RouteState,

@@ -20,12 +20,12 @@ from plumb.frozen import replace
 from plumb.kernel.diagnosis import machine
 from plumb.kernel.netns import snapshot as kernel_state
 from plumb.model.diagnosis.finding import Finding, Grade
+from plumb.model.diagnosis.machine_state import MachineState
 from plumb.model.diagnosis.snapshot import (
     ChainState,
     ContainerState,
     EndState,
     FlowState,
-    MachineState,
     NamespaceState,
     NetworkState,
     RuleState,

@@ -11,7 +11,8 @@ from plumb.kernel.diagnosis.namespace import text
 from plumb.kernel.foreign import processes
 from plumb.kernel.netfilter import iptables_save
 from plumb.kernel.netlink.ctnetlink import Table
-from plumb.model.diagnosis.snapshot import FlowState, MachineState
+from plumb.model.diagnosis.machine_state import MachineState
+from plumb.model.diagnosis.snapshot import FlowState
 
 MODULES = "/lib/modules"
 SYSCTL_FOLDERS = ("/run/sysctl.d", "/etc/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
