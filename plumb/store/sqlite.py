@@ -43,10 +43,12 @@ from plumb.store.salvage import DAMAGED_HINT, tells
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
     MEMORY,
+    NO_FILE,
     TABLES,
     connect,
     connect_read_only,
     durable,
+    identity,
     transaction,
     unwritable,
 )
@@ -57,7 +59,8 @@ if TYPE_CHECKING:
 
 W = TypeVar("W")
 UNNUMBERED = {TABLE_OF[RemoteEndpoint], TABLE_OF[VirtualService]}
-NO_FILE = (0, 0)
+RESETS = 3
+"""Times that a reset may take the file away while it is opened; whoever opens it goes on."""
 TOGETHER = 500
 """Keys in one statement; SQLite before 3.32 takes 999 at most."""
 
@@ -72,23 +75,29 @@ class SqliteStore:
 
     def __init__(self, layout: Layout, create: bool = False) -> None:
         self._layout = layout
-        there = os.path.exists(layout.database)
-        made = not os.path.exists(layout.root)
+        self._frees, self._lent = True, False
+        for left in reversed(range(RESETS + 1)):
+            found = identity(layout.database)
+            try:
+                self._open_or_make(create)
+                break
+            except sqlite3.Error as error:
+                if not left or identity(layout.database) == found:
+                    raise Broken(
+                        f"the store {layout.database} cannot be used: {error}", DAMAGED_HINT
+                    ) from error
+
+    def _open_or_make(self, create: bool) -> None:
+        there = os.path.exists(self._layout.database)
+        made = not os.path.exists(self._layout.root)
         if create and not there:
             self._make_root()
-        where = layout.database if create or there else MEMORY
-        self._frees, self._lent = True, False
-        try:
-            self._open(where)
-            self._file = _identity(layout.database)
-            if create:
-                reserve.keep(layout.reserve)
-            if create and not there and made:
-                self.remark("root", "made")
-        except sqlite3.Error as error:
-            raise Broken(
-                f"the store {layout.database} cannot be used: {error}", DAMAGED_HINT
-            ) from error
+        self._open(self._layout.database if create or there else MEMORY)
+        self._file = identity(self._layout.database)
+        if create:
+            reserve.keep(self._layout.reserve)
+        if create and not there and made:
+            self.remark("root", "made")
 
     def _open(self, where: str) -> None:
         """Open the file; on a full disk with the reserve's space, else for reading only."""
@@ -124,7 +133,7 @@ class SqliteStore:
 
         A reset takes it away, and who waited for its turn must open another.
         """
-        return self._file == _identity(self._layout.database) != NO_FILE
+        return self._file == identity(self._layout.database) != NO_FILE
 
     def close(self) -> None:
         """Let go of the file; what a reserve has lent is put back, where there was one."""
@@ -386,11 +395,3 @@ for _name in (
     *("remark", "empty"),
 ):
     setattr(SqliteStore, _name, tells(_name, getattr(SqliteStore, _name)))
-
-
-def _identity(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return NO_FILE
-    return found.st_dev, found.st_ino

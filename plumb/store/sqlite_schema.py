@@ -52,6 +52,7 @@ CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);
 
 
 MEMORY = ":memory:"
+NO_FILE = (0, 0)
 TABLES = (
     "meta",
     "network",
@@ -189,3 +190,12 @@ def _build(db: sqlite3.Connection, schema: str, version: int) -> None:
     for statement in schema.split(";"):
         db.execute(statement)
     db.execute(f"PRAGMA user_version = {version}")
+
+
+def identity(path: str) -> tuple[int, int]:
+    """Read the numbers of a file's device and inode; `NO_FILE` where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return NO_FILE
+    return found.st_dev, found.st_ino

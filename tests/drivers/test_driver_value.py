@@ -39,6 +39,7 @@ OTHERS = {
     ("plumb.model.lifecycle.log_drivers", "driver == 'none'"),
     ("plumb.foreign.cni", "kind != 'bridge'"),
     ("plumb.foreign.docker_files", "name == 'bridge'"),
+    *(("plumb.foreign.podman", f"{name!r}:") for name in ("bridge", "ipvlan", "macvlan")),
     ("plumb.compose.normal_form", "of.driver != 'bridge'"),
     ("plumb.compose.options", "service.network_mode == 'bridge'"),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
 
 import pytest
 
@@ -66,7 +67,7 @@ def published(net: Network) -> Iterator[str]:
         tell(h1, net, h2, one)
         tell(h2, net, h1, one)
         stack.enter_context(children(talk(inside, "web1")))
-        switch = h1.netns.replace("h0", "switch")
+        switch = str(Path(h1.netns).with_name("switch"))
         within(switch, f"ip addr add {CLIENT}/24 dev br0")
         yield switch
 

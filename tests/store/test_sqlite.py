@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from plumb.errors import Broken, Conflict, Invalid
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.ports import Port
+from plumb.store import sqlite, sqlite_schema
 from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
 from plumb.store.writers_lock import writers_turn
@@ -265,6 +267,25 @@ def test_what_was_kept_outlives_the_process(tmp_path: Path) -> None:
     assert SqliteStore(layout).all(Network) == [net("a")]
     first.close()
     assert SqliteStore(layout).all(Network) == [net("a")]
+
+
+def test_a_reset_may_come_while_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the whole root away, between two system calls; another is made then."""
+    layout = Layout(str(tmp_path / "root"))
+    SqliteStore(layout, create=True).close()
+    connect = sqlite_schema.connect
+
+    def after_a_reset(where: str) -> sqlite3.Connection:
+        monkeypatch.setattr(sqlite, "connect", connect)
+        shutil.rmtree(layout.root)
+        return connect(where)
+
+    monkeypatch.setattr(sqlite, "connect", after_a_reset)
+    made = SqliteStore(layout, create=True)
+    assert made.current
+    made.close()
 
 
 def test_a_file_that_is_no_store(tmp_path: Path) -> None:

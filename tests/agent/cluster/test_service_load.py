@@ -138,7 +138,7 @@ def site(
         manager.plumb("run", "-d", "--name", "c1", "--network", "n1", "sleep", "10000")
         ident = manager.plumb("inspect", "--format", "{{.Id}}", "c1").strip()
         inside = manager.layout.namespace(ident)
-        outside = manager.netns.replace("h1", "switch")
+        outside = str(Path(manager.netns).with_name("switch"))
         within(outside, "ip addr add 192.0.2.1/24 dev br0")
         web = swarm.create("web", "n1", replicas=3, **WEB)
         made = Site(swarm, web, outside, inside)
