@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from plumb.errors import KernelRefused, PlumbError
 from plumb.kernel.netfilter import iptables_save as save
-from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, elements, listed, tables
-from plumb.kernel.netfilter.foreign_rules import from_iptables, from_nft
+from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, NamedSets, listed, tables
+from plumb.kernel.netfilter.foreign_rules import Elements, from_iptables, from_nft
 from plumb.kernel.netfilter.rule_set_size import exceeded
 from plumb.kernel.netlink.codec import attributes, text
 from plumb.kernel.netlink.connection import DumpInterrupted
@@ -196,12 +195,13 @@ def _rule(words: str, rule: FirewallRule, packets: int) -> RuleState:
 def _of_nft(items: list[Any], known: set[tuple[str, str]]) -> Iterator[ChainState]:
     """Yield the chains of tables that are nft's own."""
     rules: dict[tuple[str, str, str], list[RuleState]] = {}
+    sets = NamedSets()
     for item in items:
         rule = item.get("rule")
         if rule is not None and rule["family"] in FAMILIES_READ:
             where = (rule["family"], rule["table"], rule["chain"])
             if where[:2] not in known:
-                rules.setdefault(where, []).extend(_nft_rules(rule))
+                rules.setdefault(where, []).extend(_nft_rules(rule, sets.of(*where[:2])))
     for item in items:
         chain = item.get("chain")
         if chain is None or chain["family"] not in FAMILIES_READ:
@@ -220,12 +220,12 @@ def _of_nft(items: list[Any], known: set[tuple[str, str]]) -> Iterator[ChainStat
             )
 
 
-def _nft_rules(rule: Any) -> Iterator[RuleState]:
+def _nft_rules(rule: Any, named: Elements) -> Iterator[RuleState]:
     statements = rule.get("expr", [])
     nat = next((kind for each in statements for kind in each if kind in NAT), "")
     counters = (each["counter"] for each in statements if isinstance(each.get("counter"), dict))
     packets = next((int(each["packets"]) for each in counters), 0)
-    for one in from_nft(statements, partial(elements, rule["family"], rule["table"])):
+    for one in from_nft(statements, named):
         yield _rule(_words(one, nat), one, packets)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from plumb.errors import PlumbError
 from plumb.kernel.net.namespace_state import NamespaceState, name_of
 from plumb.kernel.netfilter import backends
-from plumb.kernel.netfilter.foreign_rules import Json, from_iptables, from_nft
+from plumb.kernel.netfilter.foreign_rules import Elements, Json, from_iptables, from_nft
 from plumb.kernel.netfilter.iptables_save import saved
 from plumb.kernel.netfilter.libnftables import JSON, TERSE, nft
 from plumb.kernel.netfilter.rule_set_size import elements_exceed
@@ -57,6 +57,9 @@ NUMBERS = {NFPROTO_INET: "inet", NFPROTO_IPV4: "ip", NFPROTO_IPV6: "ip6"}
 
 LARGEST_SET = 1 << 18
 """Bytes of a named set's elements at most: one of links or of states has some hundred."""
+
+MOST_ELEMENTS = 1 << 16
+"""Elements of named sets that are held against the rules of a namespace, in all of them."""
 
 Own = Container[tuple[str, str, str, str]]
 """plumb's rules of iptables: tool ("iptables", "ip6tables"), table, chain, words."""
@@ -117,6 +120,7 @@ def uplinks(version: int) -> frozenset[str]:
 
 def _of_nft(backend: str, own: Own) -> Iterator[ForeignFirewall]:
     read: dict[str, list[ForeignFirewall]] = {}
+    sets = NamedSets()
     for chain in _chains():
         family, table, name = chain["family"], chain["table"], chain["name"]
         if family in FAMILIES and table in PRIORITIES and name in HOOKS:
@@ -126,7 +130,7 @@ def _of_nft(backend: str, own: Own) -> Iterator[ForeignFirewall]:
                 yield from read[family]
         elif table not in FRIENDS:
             lines: dict[str, tuple[FirewallRule, ...]] = {}
-            _follow(family, table, name, lines)
+            _follow(family, table, name, lines, sets.of(family, table))
             yield ForeignFirewall(
                 "nft",
                 family,
@@ -153,19 +157,44 @@ def _chains() -> list[Json]:
 
 
 def _follow(
-    family: str, table: str, chain: str, lines: dict[str, tuple[FirewallRule, ...]]
+    family: str, table: str, chain: str, lines: dict[str, tuple[FirewallRule, ...]], named: Elements
 ) -> None:
-    """Read the rules of a chain, and of the chains that it jumps to, into `lines`."""
+    """Read the rules of a chain, and of the chains that it jumps to, into `lines`.
+
+    Args:
+        named: reads a named set of the table.
+    """
     rules = [
         item["rule"]
         for item in nft_json({"chain": {"family": family, "table": table, "name": chain}})
         if "rule" in item
     ]
-    named = partial(elements, family, table)
     lines[chain] = tuple(line for rule in rules for line in from_nft(rule["expr"], named))
     for line in lines[chain]:
         if line.target and line.target not in lines:
-            _follow(family, table, line.target, lines)
+            _follow(family, table, line.target, lines, named)
+
+
+class NamedSets:
+    """Named sets and maps of a namespace, each read once, as long as they are not too many."""
+
+    def __init__(self) -> None:
+        self._left = MOST_ELEMENTS
+        self._read: dict[tuple[str, str, str], list[Json] | None] = {}
+
+    def of(self, family: str, table: str) -> Elements:
+        """The sets and maps of a table, by their names."""
+        return partial(self._elements, family, table)
+
+    def _elements(self, family: str, table: str, name: str) -> list[Json] | None:
+        where = (family, table, name)
+        if where not in self._read:
+            self._read[where] = elements(*where) if self._left else None
+        found = self._read[where]
+        if found is not None and len(found) > self._left:
+            found, self._left = None, 0
+        self._left -= len(found or ())
+        return found
 
 
 def elements(family: str, table: str, name: str) -> list[Json] | None:

@@ -19,6 +19,9 @@ Elements = Callable[[str], list[Json] | None]
 Conditions = tuple[Condition, ...]
 
 UNKNOWN = Condition("")
+MOST = 256
+"""Rules in which one of nft's is told, with values that are compared together; of more, nothing is
+known but that some packets match."""
 NFPROTO = {"ip": "ipv4", "ip6": "ipv6"}
 META = {
     "iifname": "iifname",
@@ -74,10 +77,14 @@ def from_nft(statements: list[Json], elements: Elements) -> Iterator[FirewallRul
     for statement in statements:
         kind, what = next(iter(statement.items()))
         if kind == "match":
-            known = [old + new for old in known for new in _match(what, elements)]
+            new = _match(what, elements)
+            if len(known) * len(new) > MOST:
+                new = [(UNKNOWN,)]
+            known = [old + each for old in known for each in new]
         elif kind == "vmap":
             pairs = _values(what["key"], what["data"], elements)
-            if pairs is None:  # some of its verdicts may be accept
+            # Of what is not read, and of too many, some verdicts may be accept.
+            if pairs is None or (len(known) > 1 and len(known) * len(pairs) > MOST):
                 yield from (FirewallRule((*old, UNKNOWN), "accept") for old in known)
                 return
             yield from (
@@ -112,10 +119,14 @@ def _named(right: Json) -> bool:
 def _small(left: Json) -> bool:
     """Check that a named set of such values is small enough to read.
 
-    Sets of links and of states are; a set of addresses to block can be long.
+    Sets of links and of states are; a set of addresses to block can be long. One of values that
+    are not known here tells nothing.
     """
     parts = left.get("concat", [left]) if isinstance(left, dict) else []
-    return all("meta" in part or "ct" in part for part in parts)
+    return all(
+        part.get("meta", {}).get("key") in META or part.get("ct", {}).get("key") in CT
+        for part in parts
+    )
 
 
 def _alternatives(left: Json, values: list[Json], negated: bool) -> list[Conditions]:

@@ -26,13 +26,18 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFT_MSG_GETRULE,
     NFT_MSG_GETSET,
     NFT_MSG_GETSETELEM,
+    NFT_SET_ANONYMOUS,
     NFTA_RULE_TABLE,
     NFTA_SET_ELEM_LIST_SET,
     NFTA_SET_ELEM_LIST_TABLE,
+    NFTA_SET_FLAGS,
+    NFTA_SET_NAME,
 )
 
 FAMILIES = {"inet": NFPROTO_INET, "ip": NFPROTO_IPV4, "ip6": NFPROTO_IPV6}
 """The families' numbers by nft's names."""
+Question = tuple[int, bytes]
+"""A message's number and its body."""
 WHOLE = (NFT_MSG_GETCHAIN, NFT_MSG_GETOBJ, NFT_MSG_GETFLOWTABLE)
 """Questions that the kernel answers for all tables at once."""
 ABSENT = frozenset({errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT})
@@ -40,7 +45,10 @@ ABSENT = frozenset({errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONO
 
 
 def exceeded(tables: Iterable[tuple[str, str]], most: int) -> bool:
-    """True if the rules, sets and chains of tables are larger; elements of sets are not counted.
+    """True if the rules, sets and chains of tables are larger.
+
+    Elements of sets that stand in rules are counted, as they are listed with them; those of named
+    sets are not.
 
     Args:
         tables: families and names.
@@ -54,7 +62,37 @@ def exceeded(tables: Iterable[tuple[str, str]], most: int) -> bool:
     for number, table in wanted:
         body = NFGENMSG.pack(number, 0, 0) + attribute(NFTA_RULE_TABLE, table)
         asked += [(NFT_MSG_GETRULE, body), (NFT_MSG_GETSET, body)]
-    return _larger(asked, most, lambda message: _table(message) in wanted)
+    sets: list[Question] = []
+
+    def counts(kind: int, message: bytes) -> bool:
+        mine = _table(message) in wanted
+        if mine and kind == NFT_MSG_GETSET and _in_rule(message):
+            sets.append(_elements(message))
+        return mine
+
+    left = most - _size(asked, most, counts)
+    return left < 0 or _size(sets, left) > left
+
+
+def _in_rule(message: bytes) -> bool:
+    """True for a set without a name of its own, which stands in a rule."""
+    flags = attributes(message, NFGENMSG.size).get(NFTA_SET_FLAGS, b"")
+    return bool(int.from_bytes(flags) & NFT_SET_ANONYMOUS)
+
+
+def _elements(message: bytes) -> Question:
+    """The question for the elements of a set that the kernel has told of."""
+    family, table = _table(message)
+    name = text(attributes(message, NFGENMSG.size)[NFTA_SET_NAME])
+    return _question(family, table, name)
+
+
+def _question(family: int, table: str, name: str) -> Question:
+    return NFT_MSG_GETSETELEM, (
+        NFGENMSG.pack(family, 0, 0)
+        + attribute(NFTA_SET_ELEM_LIST_TABLE, table)
+        + attribute(NFTA_SET_ELEM_LIST_SET, name)
+    )
 
 
 def _table(message: bytes) -> tuple[int, str]:
@@ -73,25 +111,25 @@ def elements_exceed(family: str, table: str, name: str, most: int) -> bool:
     Raises:
         OSError: the kernel's errno.
     """
-    body = (
-        NFGENMSG.pack(FAMILIES[family], 0, 0)
-        + attribute(NFTA_SET_ELEM_LIST_TABLE, table)
-        + attribute(NFTA_SET_ELEM_LIST_SET, name)
-    )
-    return _larger([(NFT_MSG_GETSETELEM, body)], most, lambda message: True)
+    return _size([_question(FAMILIES[family], table, name)], most) > most
 
 
-def _larger(asked: Iterable[tuple[int, bytes]], most: int, counts: Callable[[bytes], bool]) -> bool:
+def _size(
+    asked: Iterable[Question],
+    most: int,
+    counts: Callable[[int, bytes], bool] = lambda kind, message: True,
+) -> int:
+    """Add the lengths of the answers to questions, until they are more than so many bytes."""
     size = 0
     with Netfilter() as kernel:
         for kind, body in asked:
             try:
                 with suppress(DumpInterrupted):  # the size is near enough
                     for message in kernel.stream(NFNL_SUBSYS_NFTABLES << 8 | kind, body):
-                        size += len(message) if counts(message) else 0
+                        size += len(message) if counts(kind, message) else 0
                         if size > most:
-                            return True
+                            return size
             except OSError as error:
                 if error.errno not in ABSENT:
                     raise
-    return False
+    return size

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plumb.kernel.diagnosis import rule_sets
-from plumb.kernel.netfilter import foreign_chains, iptables_save, ruleset
+from plumb.kernel.netfilter import foreign_chains, iptables_save, rule_set_size, ruleset
 from plumb.kernel.netfilter.foreign_rules import UNKNOWN, from_iptables, from_nft
 from plumb.kernel.netfilter.libnftables import nft
 from plumb.model.observations import Netns, RuleHit, RuleKind
@@ -94,6 +94,19 @@ def test_what_is_not_read_may_accept(statements: list[Any]) -> None:
     assert (rule.conditions, rule.verdict) == ((UNKNOWN,), "accept")
 
 
+def test_values_that_are_compared_together_are_not_multiplied() -> None:
+    """Three sets of pairs in one rule would make the cube of their size."""
+    pair = {"concat": [{"meta": {"key": "iifname"}}, {"meta": {"key": "oifname"}}]}
+    pairs = [{"concat": [f"a{n}", f"b{n}"]} for n in range(100)]
+    match = {"match": {"op": "==", "left": pair, "right": {"set": pairs}}}
+    assert len(list(from_nft([match, {"accept": None}], lambda name: None))) == 100
+    rules = list(from_nft([match, match, match, {"accept": None}], lambda name: None))
+    assert {rule.conditions[-1] for rule in rules} == {UNKNOWN}
+    assert len(rules) == 100
+    verdicts = {"vmap": {"key": STATE, "data": {"set": [["new", {"drop": None}]] * 100}}}
+    assert {rule.verdict for rule in from_nft([match, verdicts], lambda name: None)} == {"accept"}
+
+
 def make(*commands: dict[str, Any]) -> None:
     """Write to nf_tables what nft's own language has no words for."""
     nft().run([{"add": each} for each in commands], "make it")
@@ -136,6 +149,47 @@ def test_large_sets_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert foreign_chains.elements("ip", "mine", "s") == ["lo", "eth0"]
     monkeypatch.setattr(foreign_chains, "LARGEST_SET", 10)
     assert foreign_chains.elements("ip", "mine", "s") is None
+
+
+def test_a_named_set_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each of the rules that name it; one of values that no rule is judged by, never."""
+    read = []
+
+    def counted(*where: str) -> list[Any]:
+        read.append(where)
+        return ["lo", "eth0"]
+
+    monkeypatch.setattr(foreign_chains, "elements", counted)
+    named = foreign_chains.NamedSets().of("ip", "mine")
+    links, mark = ({"meta": {"key": key}} for key in ("iifname", "mark"))
+    for left, name in ((links, "@s"), (links, "@s"), (mark, "@m")):
+        list(from_nft([{"match": {"op": "==", "left": left, "right": name}}], named))
+    assert read == [("ip", "mine", "s")]
+
+
+def test_elements_that_are_held_against_rules_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of rules may each name a set of thousands."""
+    read = []
+
+    def counted(*where: str) -> list[Any]:
+        read.append(where[-1])
+        return ["lo"] * 40
+
+    monkeypatch.setattr(foreign_chains, "elements", counted)
+    monkeypatch.setattr(foreign_chains, "MOST_ELEMENTS", 100)
+    named = foreign_chains.NamedSets().of("ip", "mine")
+    assert [bool(named(name)) for name in "aabcd"] == [True, True, False, False, False]
+    assert read == ["a", "b"]
+
+
+def test_elements_in_a_rule_count_as_its_size() -> None:
+    """nft lists them with the rule."""
+    sh("nft add table ip mine; nft add chain ip mine c '{ type filter hook input priority 0; }'")
+    numbers = ", ".join(map(str, range(1, 2000)))
+    sh(f"nft add rule ip mine c tcp dport '{{ {numbers} }}' drop")
+    tables = [("ip", "mine")]
+    assert rule_set_size.exceeded(tables, 1 << 14)
+    assert not rule_set_size.exceeded(tables, 1 << 18)
 
 
 def test_the_size_of_rules_is_asked_before_they_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
