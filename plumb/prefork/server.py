@@ -60,7 +60,7 @@ from plumb.prefork.client import (
     Request,
     received,
 )
-from plumb.prefork.launchers import KnownLaunchers, begun
+from plumb.prefork.launchers import AskAgain, KnownLaunchers, begun
 from plumb.prefork.own_files import OwnFiles
 from plumb.prefork.streams import apply_request, flush
 from plumb.prefork.warm_up import warm_up_server, warm_up_worker
@@ -253,9 +253,9 @@ class Worker(caller.Caller):
             self._take_streams(request)
             status = self._carry_out(request)
             self._end_work()
-        except (OSError, ValueError, adopt.CannotAdopt):
+        except (OSError, ValueError, AskAgain):
             os._exit(1)  # hangs up: nothing was done
-        except caller.NotOwnProcess:
+        except (caller.NotOwnProcess, adopt.CannotAdopt):
             status = -1
         self._client.send(STATUS + str(status).encode() if status >= 0 else COLD)
         os._exit(0)
@@ -288,15 +288,19 @@ class Worker(caller.Caller):
 
         Raises:
             OSError, ValueError, CannotAdopt: it is not for this server.
+            AskAgain: it could be for the next one, or for the caller's Python program to send.
         """
         self._client.settimeout(TIMEOUT)
         request = Request(received(self._client))
         if request.identity == LAUNCHER:
             self._server.launchers.complete(self._pid, request)
         elif request.identity != self._server.identity:
+            self._server.launchers.refuse(self._pid, request)
             raise adopt.CannotAdopt
         if not self._server.files.unchanged():
             self._report(STALE)
+            raise AskAgain
+        if not adopt.same_mounts(self._pid, (root.IMPORT_PATH, sys.executable, *sys.path)):
             raise adopt.CannotAdopt
         self._server.launchers.learn(self._pid, request)
         return request

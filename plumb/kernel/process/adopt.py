@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import re
 import resource
 import select
 import signal
@@ -45,6 +46,8 @@ JOINED = {"mnt": 0x20000, "uts": 0x4000000, "ipc": 0x8000000, "net": 0x40000000}
 LIMITS = sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")})
 SIGNALS = [number for number in range(1, 32) if number not in (signal.SIGKILL, signal.SIGSTOP)]
 PR_SET_PDEATHSIG = 1
+ESCAPED = re.compile(rb"\\([0-7]{3})")
+"""A space, tab, newline or backslash in mountinfo."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -159,6 +162,57 @@ def _limit(pid: int) -> None:
         open("/proc/self/oom_score_adj", "w", encoding="ascii") as current,
     ):
         current.write(file.read())
+
+
+# -- what a process sees of the files ---------------------------------------------------------
+
+
+def mount_namespace(pid: int) -> int:
+    """Inode of a process's mount namespace."""
+    return os.stat(f"/proc/{pid}/ns/mnt").st_ino
+
+
+def state_of(pid: int, path: str) -> bytes:
+    """State of a file or folder as a process sees it: another one if its entries change.
+
+    Empty if there is none.
+    """
+    try:
+        found = os.stat(f"/proc/{pid}/root{path}")
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    return f"{found.st_dev} {found.st_ino} {found.st_mtime_ns} {found.st_size}".encode()
+
+
+def same_mounts(pid: int, paths: Iterable[str]) -> bool:
+    """Check that no other files are mounted at paths in a process's mount namespace.
+
+    What is mounted at them, above or below is compared: device, folder on it, and mount point
+    (proc_pid_mountinfo(5)). A path alone is the same where a bind mount covers it.
+
+    Raises:
+        OSError: the process has ended.
+    """
+    if not _differs(pid, "mnt"):
+        return True
+    folders = [_with_slash(os.fsencode(os.path.realpath(path))) for path in paths]
+    return _mounts(pid, folders) == _mounts("self", folders)
+
+
+def _mounts(pid: int | str, folders: list[bytes]) -> list[list[bytes]]:
+    with open(f"/proc/{pid}/mountinfo", "rb") as file:
+        mounts = [line.split()[2:5] for line in file]
+    return sorted(mount for mount in mounts if _touches(mount[2], folders))
+
+
+def _touches(point: bytes, folders: list[bytes]) -> bool:
+    """Check whether a mount point is one of the folders, or above or below one."""
+    mounted = _with_slash(ESCAPED.sub(lambda octal: bytes([int(octal[1], 8)]), point))
+    return any(mounted.startswith(path) or path.startswith(mounted) for path in folders)
+
+
+def _with_slash(path: bytes) -> bytes:
+    return path.rstrip(b"/") + b"/"
 
 
 def initial_environment(pid: int) -> list[bytes]:
