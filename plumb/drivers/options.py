@@ -6,12 +6,14 @@ in its own file; here is what is common to all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from plumb.errors import Invalid
+from plumb.model.cnm import Network, Pool
 from plumb.model.parse import BRIDGE, PREFIX, between, boolean, mtu, nearest, parsed
+from plumb.model.settings import Settings
 
 E = TypeVar("E", bound=StrEnum)
 Keys = Mapping[str, tuple[str, Callable[[str], Any]]]
@@ -77,3 +79,44 @@ def parse(
                 nearest(key, [*keys, *ADVERTISE_KEYS, *COMMON_KEYS]),
             )
     return own, common
+
+
+# -- networks as asked for ---------------------------------------------------------------
+
+
+def asked(
+    settings: Settings,
+    name: str,
+    *,
+    driver: str,
+    pools: Sequence[Pool],
+    ipv4: bool | None,
+    ipv6: bool | None,
+    internal: bool,
+    attachable: bool,
+    options: Mapping[str, str] | None,
+    labels: Mapping[str, str] | None,
+) -> Network:
+    """A network as asked for, with the driver's usual options; it has no id yet."""
+    usual = dict(dict(settings.default_network_opts).get(driver, ()))
+    own = {key: text for key, text in usual.items() if key not in (ENABLE4, ENABLE6)}
+    given = {**own, **(options or {})}
+    both = {**usual, **given}
+    return Network(
+        "",
+        name,
+        driver,
+        tuple(pools),
+        ipv4=_family(both, ENABLE4, ipv4, True),
+        ipv6=_family(both, ENABLE6, ipv6, False),
+        internal=internal or _family(given, INTERNAL, None, False),
+        attachable=attachable,
+        options=tuple(given.items()),
+        labels=tuple((labels or {}).items()),
+    )
+
+
+def _family(options: Mapping[str, str], key: str, given: bool | None, default: bool) -> bool:
+    if given is not None:
+        return given
+    return parsed(key, options[key], boolean) if key in options else default

@@ -8,7 +8,7 @@ from functools import partial
 
 from plumb.drivers import DRIVERS, OTHER_NAMES, driver_of
 from plumb.drivers.driver import Driver
-from plumb.drivers.options import ENABLE4, ENABLE6, INTERNAL
+from plumb.drivers.options import asked
 from plumb.engine import allocate, port_publishing
 from plumb.engine.cluster import configurations
 from plumb.engine.cluster.access import ADVICE, NOT_A_MANAGER
@@ -26,7 +26,7 @@ from plumb.frozen import replace
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
 from plumb.model.net.gateways import GATEWAY_NETWORK, lacks_gateway
-from plumb.model.parse import BRIDGE, boolean, network_name, parsed
+from plumb.model.parse import BRIDGE, network_name
 from plumb.store import codec
 
 WORKER = (
@@ -92,25 +92,22 @@ def create(
         require_manager(op)
     if op.named(Network, name) is not None or _known_in_cluster(op, name):
         raise Conflict(f"network with name {name} already exists")
-    usual = () if config_from else dict(op.settings.default_network_opts).get(driver, ())
-    defaults = dict(usual)
-    given = {
-        **{key: text for key, text in defaults.items() if key not in (ENABLE4, ENABLE6)},
-        **(options or {}),
-    }
-    both = {**defaults, **given}
-    net = Network(
-        op.system.new_id(),
+    net = asked(
+        replace(op.settings, default_network_opts=()) if config_from else op.settings,
         name,
-        driver,
-        tuple(pools),
-        ipv4=_family(both, ENABLE4, ipv4, True),
-        ipv6=_family(both, ENABLE6, ipv6, False),
-        internal=internal or _family(given, INTERNAL, None, False),
+        driver=driver,
+        pools=pools,
+        ipv4=ipv4,
+        ipv6=ipv6,
+        internal=internal,
         attachable=attachable,
-        options=tuple(given.items()),
-        labels=tuple((labels or {}).items()),
-        **({} if config_only else kind.network_fields(given)),
+        options=options,
+        labels=labels,
+    )
+    net = replace(
+        net,
+        id=op.system.new_id(),
+        **({} if config_only else kind.network_fields(dict(net.options))),
         config_only=config_only,
         config_from=config_from,
         swarm=swarm and not kind.multi_host,
@@ -198,12 +195,6 @@ def _driver(name: str) -> Driver:
     if found.only_predefined:
         raise Conflict(f'only one instance of "{name}" network is allowed')
     return found
-
-
-def _family(options: Mapping[str, str], key: str, given: bool | None, default: bool) -> bool:
-    if given is not None:
-        return given
-    return parsed(key, options[key], boolean) if key in options else default
 
 
 # -- remove ---------------------------------------------------------------

@@ -278,6 +278,56 @@ def test_what_differs_is_named_and_nothing_changed(
     assert unlike(intent(host), before) == []
 
 
+ORDINARY = {
+    "the usual logging driver": "logging: {driver: json-file}",
+    "its usual options": "logging: {driver: json-file, options: {max-size: 10m, max-file: '3'}}",
+    "one option of it": "logging: {options: {max-size: 5m}}",
+    "the driver local": "logging: {driver: local, options: {max-size: 20m}}",
+    "a flag with another": "x-plumb: {isolate: true}",
+    "the default network": "networks: [outer]",
+    "the default network's mode": "network_mode: bridge",
+    "no network": "network_mode: none",
+    "capabilities": "cap_add: [cap_net_admin, NET_RAW]",
+    "a health check": "healthcheck: {test: [CMD, 'true', a b], interval: 90s}",
+    "a sysctl": "sysctls: [net.ipv4.ip_forward=0]",
+    "a policy": "restart: on-failure",
+    "ports": "ports: ['127.0.0.1:8080-8081:80-81', 53/udp]",
+    "another's network stack": "network_mode: service:other",
+    "several networks": "networks: {shop: {priority: 2, ipv6_address: 'FD00:9::0009'}, outer: }",
+}
+
+
+@pytest.mark.parametrize("kind", ORDINARY)
+def test_a_file_imported_twice_changes_nothing(host: Host, tmp_path: Path, kind: str) -> None:
+    """However it spells what is usual, or what one flag brings along."""
+    text = f"""
+networks:
+  outer: {{external: true, name: bridge}}
+  shop:
+    ipam: {{config: [{{subnet: 10.9.0.0/24, gateway: 10.9.0.1}}, {{subnet: 'FD00:9::/64'}}]}}
+    driver_opts: {{com.docker.network.enable_ipv6: 'true', com.docker.network.internal: 'TRUE'}}
+services:
+  web: {{command: sleep 9, {ORDINARY[kind]}}}
+  other: {{command: sleep 9, networks: [shop]}}
+"""
+    assert all(item.is_new for item in imported(host, tmp_path, text))
+    again = imported(host, tmp_path, text)
+    assert {item.name: item.differences for item in again if item.is_new} == {}
+
+
+def test_values_of_the_environment_are_not_shown(host: Host, tmp_path: Path) -> None:
+    """They may be passwords, and what is printed ends up in logs."""
+    secret = "services: {web: {container_name: web, environment: {KEY: s3cret, OLD: s3cret}}}"
+    imported(host, tmp_path, secret)
+    with pytest.raises(Conflict) as refused:
+        imported(host, tmp_path, secret.replace("KEY: s3cret, OLD", "KEY: f1le, NEW"))
+    assert "s3cret" not in str(refused.value)
+    assert "f1le" not in str(refused.value)
+    assert "environment.KEY: another value in the file" in str(refused.value)
+    assert "environment.NEW: in the file alone" in str(refused.value)
+    assert "environment.OLD: here alone" in str(refused.value)
+
+
 def test_replaced_are_what_differs_and_those_on_it(host: Host, tmp_path: Path) -> None:
     """A network takes its containers with it; what is as the file says stays."""
     imported(host, tmp_path, SHOP)
@@ -316,6 +366,14 @@ def test_a_container_that_stopped_is_started(host: Host, tmp_path: Path) -> None
     assert host.container("db").status == "running"
 
 
+def test_a_job_that_is_done_is_not_done_again(host: Host, tmp_path: Path) -> None:
+    """Unlike a container that somebody has stopped."""
+    imported(host, tmp_path, SHOP)
+    host.stop("db", exit_code=0)
+    assert not any(item.started for item in imported(host, tmp_path, SHOP))
+    assert host.container("db").status == "exited"
+
+
 def test_a_services_name_is_known_on_its_networks(host: Host, tmp_path: Path) -> None:
     """Where its containers have another, as in files that were written for Compose."""
     imported(host, tmp_path, "services: {web: {scale: 2}}")
@@ -329,12 +387,3 @@ def test_missing_parents_are_named_all_at_once(host: Host, tmp_path: Path) -> No
     with pytest.raises(NotFound, match=r"up0 of network a, up1.7 of network b") as refused:
         imported(host, tmp_path, text)
     assert "A_PARENT=… B_C_PARENT=…" in refused.value.hint
-
-
-def test_a_configuration_comes_with_the_network_that_has_taken_it_over(host: Host) -> None:
-    """A compose file can tell none, and the network has all of it."""
-    host.create_network("nine", config_only=True, subnet="10.9.0.0/24")
-    host.create_network("shop", config_from="nine")
-    text = exported(host)
-    assert "10.9.0.0/24" in text
-    assert "nine" not in text

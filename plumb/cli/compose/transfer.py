@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plumb.cli import common
+from plumb.cli import common, for_terminal
 from plumb.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -178,11 +178,14 @@ def _state(item: Item, diff: bool) -> str:
 def _print(item: Item, state: str, as_json: bool) -> None:
     if as_json:
         unlike = [
-            {"Key": each.key, "Here": each.here, "File": each.wanted} for each in item.differences
+            {"Key": each.key}
+            if each.secret
+            else {"Key": each.key, "Here": each.here, "File": each.wanted}
+            for each in item.differences
         ]
         document = {"Kind": item.kind, "Name": item.name, "State": state, "Differences": unlike}
         print(json.dumps(document))
         return
-    print(f"{item.kind} {item.name}  {state}")
+    print(for_terminal(f"{item.kind} {item.name}  {state}"))
     for each in item.differences:
-        print(f"        {each}")
+        print(for_terminal(f"        {each}"))

@@ -42,12 +42,8 @@ class Present:
 
 
 def is_users(net: Network) -> bool:
-    """True if a user has made a network: no predefined one, nor one that plumb makes by itself.
-
-    A configuration is not told: what has taken it over has all of it.
-    """
-    made_here = net.predefined or net.name == GATEWAY_NETWORK or net.overlay.ingress
-    return not (made_here or net.config_only)
+    """True if a user has made a network: no predefined one, nor one that plumb makes by itself."""
+    return not (net.predefined or net.name == GATEWAY_NETWORK or net.overlay.ingress)
 
 
 @frozen
@@ -67,12 +63,13 @@ class Description:
 
     def project(self) -> tuple[Project, list[str]]:
         """Return the project, and a line for each thing that no compose file can say."""
-        keys = keys_of(self._on())
+        nets = self._on()
+        keys = keys_of(nets)
         remarks: list[str] = []
         project = Project(
             "",
-            services={box.name: self._service(box, keys, remarks) for box in self.containers},
-            networks={keys[net.id]: self._network(net, keys[net.id]) for net in self._on()},
+            services={box.name: self.service(box, keys, remarks) for box in self.containers},
+            networks={keys[net.id]: self.network(net, keys[net.id]) for net in nets},
         )
         return project, remarks
 
@@ -86,7 +83,8 @@ class Description:
         )
         return list({net.id: net for net in (*self.networks, *joined) if net}.values())
 
-    def _network(self, net: Network, key: str) -> ComposeNetwork:
+    def network(self, net: Network, key: str) -> ComposeNetwork:
+        """Return a network of the host as one of a file."""
         if net not in self.networks:
             return ComposeNetwork(key, net.name, external=True)
         subnets = (_subnet(net, pool, self.chosen) for pool in net.pools)
@@ -103,7 +101,13 @@ class Description:
             labels=own_labels(net),
         )
 
-    def _service(self, box: Sandbox, keys: Mapping[str, str], remarks: list[str]) -> ComposeService:
+    def service(self, box: Sandbox, keys: Mapping[str, str], remarks: list[str]) -> ComposeService:
+        """Return a container of the host as a service of a file.
+
+        Args:
+            keys: keys of the networks in the file, by their ids.
+            remarks: takes a line for each thing that no compose file can say.
+        """
         mode = self._place(box)
         networks = () if mode else self._networks(box, keys)
         log_driver, log_opt = self._log(box)
@@ -199,12 +203,14 @@ def own_labels(of: Network | Sandbox) -> Pairs:
 def keys_of(networks: Iterable[Network]) -> dict[str, str]:
     """Keys of networks in a compose file, by their ids: their names, in the letters that it has."""
     found: dict[str, str] = {}
+    taken: set[str] = set()
     for net in networks:
         plain = re.sub(r"[^a-zA-Z0-9._-]", "_", net.name)
         key, number = plain, 2
-        while key in found.values():
+        while key in taken:
             key, number = f"{plain}_{number}", number + 1
         found[net.id] = key
+        taken.add(key)
     return found
 
 

@@ -1,7 +1,7 @@
 """Differences of a host from a file: values of the one that are not those of the other.
 
-What the file leaves open is no difference: a subnet that plumb chose from its pools, an address
-that a container was given.
+What the file leaves open is no difference where plumb chose it: a subnet from its pools, an address
+that a container was given. What a user asked for, and the file does not have, is one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from plumb.compose import normal_form
 from plumb.compose.project import ComposeNetwork, ComposeService, Project
+from plumb.compose.transfer import asked
 from plumb.compose.transfer.described import Description, Present, keys_of, own_labels
 from plumb.frozen import frozen, replace
 from plumb.model.cnm import Network, Sandbox
@@ -32,47 +33,56 @@ class Difference:
     here: Any
     wanted: Any
 
+    @property
+    def secret(self) -> bool:
+        """True for what may be a password, as a command's environment: it is never shown."""
+        return self.key.startswith("environment.")
+
     def __str__(self) -> str:
+        if self.secret:
+            here, wanted = self.here is not None, self.wanted is not None
+            there = "another value in the file" if here and wanted else "in the file alone"
+            return f"{self.key}: {there if wanted else 'here alone'}"
         return f"{self.key}: {_spelt(self.here)} here, {_spelt(self.wanted)} in the file"
 
 
-def of_network(wanted: ComposeNetwork, net: Network, present: Present) -> list[Difference]:
-    """Compare a network with the one of that name."""
-    described = (Description(present, (net,), (), chosen).project()[0] for chosen in (False, True))
-    asked, whole = (_network(next(iter(each.networks.values()))) for each in described)
-    usual = dict(dict(present.settings.default_network_opts).get(wanted.driver, ()))
-    options = {**usual, **dict(wanted.driver_opts)}
-    made = replace(
-        wanted,
-        driver_opts=tuple(options.items()),
-        labels=own_labels(replace(net, labels=wanted.labels)),
-        enable_ipv4=False if wanted.enable_ipv4 is False else None,
-        enable_ipv6=wanted.enable_ipv6 or None,
-    )
-    return list(_compared(_network(made), asked, whole))
+class Comparison:
+    """Comparison of a host with a file; what is the same for all of it is described once."""
 
+    def __init__(self, project: Project, present: Present) -> None:
+        self._project = project
+        here = {net.name for net in present.networks}
+        new = [
+            asked.network(project, each, present.settings)
+            for each in project.networks.values()
+            if each.name not in here and not each.external
+        ]
+        self._present = replace(present, networks=(*present.networks, *new))
+        self._keys = keys_of(self._present.networks)
+        self._idents = {box.name: box.id for box in present.containers}
 
-def of_container(
-    project: Project, service: ComposeService, box: Sandbox, present: Present
-) -> list[Difference]:
-    """Compare a service's container with the one of that name.
+    def network(self, wanted: ComposeNetwork, net: Network) -> list[Difference]:
+        """Compare a network with the one of that name."""
+        made = asked.network(self._project, wanted, self._present.settings)
+        labelled = replace(made, labels=own_labels(made))
+        asked_for, here, whole = (
+            _network(Description(self._present, (each,), (), chosen).network(each, each.name))
+            for each, chosen in ((labelled, False), (net, False), (net, True))
+        )
+        return list(_compared(asked_for, here, whole))
 
-    Args:
-        service: as the container is to be: `importing.settled`.
-    """
-    nets = tuple(present.networks)
-    described = (
-        Description(present, nets, (box,), chosen).project()[0] for chosen in (False, True)
-    )
-    asked, whole = (_service(each.services[box.name]) for each in described)
-    names = {key: net.name for key, net in project.networks.items()}
-    known = {net.name: net.id for net in nets}
-    keys = keys_of(nets)
-    renamed = tuple(
-        replace(each, network=keys.get(known.get(names[each.network], ""), each.network))
-        for each in service.networks
-    )
-    return list(_compared(_service(replace(service, networks=renamed)), asked, whole))
+    def container(self, service: ComposeService, box: Sandbox) -> list[Difference]:
+        """Compare a service's container with the one of that name.
+
+        Args:
+            service: as the container is to be: `importing.settled`.
+        """
+        made = asked.container(self._project, service, self._present.settings, self._idents)
+        asked_for, here, whole = (
+            _service(Description(self._present, (), (each,), chosen).service(each, self._keys, []))
+            for each, chosen in ((made, False), (box, False), (box, True))
+        )
+        return list(_compared(asked_for, here, whole))
 
 
 def _network(net: ComposeNetwork) -> dict[str, Any]:
@@ -93,20 +103,20 @@ def _service(service: ComposeService) -> dict[str, Any]:
 
 
 def _compared(
-    wanted: Document, asked: Document, whole: Document, path: tuple[str, ...] = ()
+    wanted: Document, given: Document, whole: Document, path: tuple[str, ...] = ()
 ) -> Iterator[Difference]:
     """Yield differences.
 
     Args:
-        wanted: of the file; asked: what of the host was asked for; whole: with what plumb chose.
+        wanted: of the file; given: what of the host was asked for; whole: with what plumb chose.
     """
-    for key in dict.fromkeys((*wanted, *asked)):
-        one, other, all_of_it = wanted.get(key), asked.get(key), whole.get(key)
+    for key in dict.fromkeys((*wanted, *given)):
+        one, other, all_of_it = wanted.get(key), given.get(key), whole.get(key)
         if one in (other, all_of_it) or (not one and not other):
             continue
         if isinstance(one, Mapping) and isinstance(all_of_it, Mapping):
-            given = other if isinstance(other, Mapping) else {}
-            yield from _compared(one, given, all_of_it, (*path, key))
+            inner = other if isinstance(other, Mapping) else {}
+            yield from _compared(one, inner, all_of_it, (*path, key))
         else:
             yield Difference(".".join((*path, key)), other, one)
 

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 
 from plumb.compose import labels, options
 from plumb.compose.project import ComposeNetwork, ComposeService, Project
+from plumb.compose.transfer import asked
 from plumb.compose.transfer.described import Present
-from plumb.compose.transfer.differences import Difference, of_container, of_network
+from plumb.compose.transfer.differences import Comparison, Difference
 from plumb.compose.transfer.portable import variable
 from plumb.engine.host import Host
 from plumb.engine.operation import Operation
 from plumb.engine.verbs import Transaction
 from plumb.errors import Conflict, NotFound, Unsupported
 from plumb.frozen import frozen, replace
-from plumb.model.cnm import PREDEFINED, Network, Sandbox, Status
-from plumb.model.keywords import ContainerOptions, NetworkOptions
+from plumb.model.cnm import PREDEFINED, Attachment, Network, Sandbox, Status
 
 
 @frozen
@@ -66,6 +66,7 @@ class Import:
             NotFound: an external network is not there.
         """
         found = []
+        comparison = Comparison(self.project, present)
         for wanted in self._networks():
             net = present.network(wanted.name)
             if wanted.external:
@@ -75,17 +76,17 @@ class Import:
                         f"plumb network create {wanted.name}",
                     )
                 continue
-            unlike = of_network(wanted, net, present) if net else ()
+            unlike = comparison.network(wanted, net) if net else ()
             found.append(Item("Network", wanted.name, net is not None, tuple(unlike)))
         boxes = {box.name: box for box in present.containers}
         for service in self.containers():
             box = boxes.get(service.name)
-            unlike = of_container(self.project, service, box, present) if box else ()
+            unlike = comparison.container(service, box) if box else ()
             found.append(Item("Container", service.name, box is not None, tuple(unlike)))
         return found
 
     def carry_out(self, host: Host) -> list[Item]:
-        """Make what is not there, or differs; start containers that do not run.
+        """Make what is not there, or differs; start containers that do not run, and have not ended.
 
         Raises:
             Conflict: something that is there differs, and is not to be replaced; or a container
@@ -106,7 +107,9 @@ class Import:
                     each.is_new and (each.kind, each.name) == ("Network", wanted.name)
                     for each in found
                 ):
-                    transaction.create_network(wanted.name, **_network(self.project, wanted))
+                    transaction.create_network(
+                        wanted.name, **asked.network_options(self.project, wanted)
+                    )
             started = self._make(op, transaction, found, again)
         boxes = {
             each.name: replace(each, again=each.name in again, started=each.name in started)
@@ -122,10 +125,10 @@ class Import:
         new = {each.name for each in found if each.kind == "Container" and each.is_new} | again
         for service in self.containers():
             if service.name in new:
-                transaction.create(service.name, **_container(self.project, service))
+                transaction.create(service.name, **asked.container_options(self.project, service))
         started: set[str] = set()
         for service in self.containers() if self.start else ():
-            if op.the_sandbox(service.name).status not in (Status.RUNNING, Status.RESTARTING):
+            if not _has_run(op.the_sandbox(service.name)):
                 transaction.start(service.name)
                 started.add(service.name)
         return started
@@ -161,13 +164,9 @@ def settled(project: Project, service: ComposeService, name: str) -> ComposeServ
     """
     aliases = (service.name,) if service.name != name else ()
     networks = tuple(
-        replace(
-            each,
-            wish=replace(
-                each.wish,
-                aliases=tuple(dict.fromkeys((*aliases, *(each.wish.aliases or ())))) or None,
-            ),
-        )
+        replace(each, wish=_known_as(each.wish, aliases))
+        if project.networks[each.network].name not in PREDEFINED
+        else each
         for each in service.networks
     )
     links = options.links(project, service)
@@ -186,24 +185,14 @@ def settled(project: Project, service: ComposeService, name: str) -> ComposeServ
     )
 
 
-def _network(project: Project, net: ComposeNetwork) -> NetworkOptions:
-    return {**options.network(project, net), "labels": net.labels}
+def _known_as(wish: Attachment, aliases: tuple[str, ...]) -> Attachment:
+    return replace(wish, aliases=tuple(dict.fromkeys((*aliases, *(wish.aliases or ())))) or None)
 
 
-def _container(project: Project, service: ComposeService) -> ContainerOptions:
-    names = {key: net.name for key, net in project.networks.items()}
-    made = options.container(project, service, 1, names)
-    if service.networks:
-        made["network"] = [
-            replace(
-                each.wish,
-                network=names[each.network],
-                links=() if names[each.network] in PREDEFINED else service.external_links,
-            )
-            for each in service.networks
-        ]
-    made["labels"] = service.labels
-    return made
+def _has_run(box: Sandbox) -> bool:
+    """True if a container runs, or its command has ended by itself: a job is not done twice."""
+    ended = box.status is Status.EXITED and not box.restarts.stopped
+    return ended or box.status in (Status.RUNNING, Status.RESTARTING)
 
 
 def _require_links(op: Operation, networks: Iterator[ComposeNetwork]) -> None:
