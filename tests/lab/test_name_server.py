@@ -49,8 +49,18 @@ def test_what_is_not_there_is_said_with_authority(name: str, kind: str, code: in
     assert said.authority[0].ttl == name_server.TTL
 
 
-@pytest.mark.parametrize("wire", [b"", b"x" * 11, bytes(12), dns.message.make_response(
-    dns.message.make_query("example.com", "A")).to_wire()])  # fmt: skip
+ANSWER = dns.message.make_response(dns.message.make_query("example.com", "A", id=1)).to_wire()
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"x" * 11, id="too short"),
+        pytest.param(bytes(12), id="no question"),
+        pytest.param(ANSWER, id="an answer"),
+    ],
+)
 def test_what_is_no_question_has_no_answer(wire: bytes) -> None:
     assert name_server.answer(wire) == b""
 
