@@ -50,6 +50,7 @@ class Managers:
         services: by id; tasks: by id; outputs: text that tasks have printed, by the task's id.
         asked: names of the requests that changed something, with their bodies.
         update: the state that an update is in from the start.
+        networks: those of the swarm.
     """
 
     services: dict[str, Service] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Managers:
     outputs: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     update: UpdateStatus = field(default_factory=lambda: UpdateStatus(UpdateState.COMPLETED))
+    networks: list[Network] = field(default_factory=lambda: [N1])
 
     def ask(self, layout: object, name: str, body: dict[str, Any], start: bool = False) -> Any:
         """Answer as a manager does."""
@@ -84,10 +86,11 @@ class Managers:
         return {"node": codec.plain(NODES[0])}
 
     def _networks(self) -> Any:
-        return [N1]
+        return self.networks
 
     def _network(self, reference: str) -> Any:
-        return N1 if reference in (N1.id, N1.name) else None
+        found = (net for net in self.networks if reference in (net.id, net.name))
+        return next(found, None)
 
     def _services(self) -> Any:
         return list(self.services.values())
@@ -105,9 +108,16 @@ class Managers:
         wish = codec.decode(ServiceSpec, spec)
         if any(one.spec.name == wish.name for one in self.services.values()):
             raise Conflict(f"name conflicts with an existing object: service {wish.name}")
-        nets = tuple(replace(net, network=N1.id) for net in wish.networks if net.network != "host")
+        nets = tuple(
+            replace(net, network=found.id) if (found := self._network(net.network)) else net
+            for net in wish.networks
+        )
         ident = f"{len(self.services):02}svc".ljust(25, "0")  # as tests have it
-        own = tuple(VirtualAddress(N1.id, IPv4Interface("10.50.0.2/24")) for _ in nets)
+        own = tuple(
+            VirtualAddress(N1.id, IPv4Interface("10.50.0.2/24"))
+            for one in nets
+            if one.network == N1.id
+        )
         made = Service(
             ident, replace(wish, networks=nets or wish.networks), addresses=own, created=MOMENT
         )

@@ -120,9 +120,9 @@ def create(
                 f"subnet {pool.subnet} is given, but IPv{pool.subnet.version} is off",
                 "add --ipv6" if pool.subnet.version == 6 else "leave out --ipv4=false",
             )
+    configurations.check(net, scope=scope, ingress=ingress)
     if ingress:
         net = _ingress(net)
-    configurations.check(net, scope=scope)
     if config_only:
         op.put(net)
         return net

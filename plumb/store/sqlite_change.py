@@ -11,7 +11,7 @@ from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.service.virtual import VirtualService
 from plumb.store import codec
-from plumb.store.change import Change
+from plumb.store.change import TABLE_OF, Change
 
 if TYPE_CHECKING:
     from plumb.things import Key
@@ -24,6 +24,8 @@ def apply(db: sqlite3.Connection, change: Change) -> None:
         db.execute("DELETE FROM port WHERE owner = ?", (ident,))
     for value in change.put:
         db.execute("DELETE FROM port WHERE owner = ?", (value.id,))
+        if isinstance(value, Network | Sandbox):  # names may pass from one to another
+            db.execute(f"DELETE FROM {TABLE_OF[type(value)]} WHERE id = ?", (value.id,))
     for value in change.put:
         _PUT[type(value)](db, value)
     for owner in change.released:
@@ -78,15 +80,13 @@ def _own(db: sqlite3.Connection, owner: str, keys: Iterable[str]) -> set[str]:
 
 def _put_network(db: sqlite3.Connection, net: Network) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO network VALUES (?, ?, ?, ?)",
-        (net.id, net.name, net.number, codec.dumps(net)),
+        "INSERT INTO network VALUES (?, ?, ?, ?)", (net.id, net.name, net.number, codec.dumps(net))
     )
 
 
 def _put_sandbox(db: sqlite3.Connection, box: Sandbox) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO sandbox VALUES (?, ?, ?, ?)",
-        (box.id, box.name, box.number, codec.dumps(box)),
+        "INSERT INTO sandbox VALUES (?, ?, ?, ?)", (box.id, box.name, box.number, codec.dumps(box))
     )
 
 

@@ -69,6 +69,11 @@ def test_a_configuration_is_a_network_of_no_driver(host: Host) -> None:
     assert shown["IPAM"]["Config"][0]["Subnet"] == LAN["subnet"]
 
 
+def test_a_configuration_takes_any_driver_and_has_none(host: Host) -> None:
+    """moby sets the driver aside before it looks for it."""
+    assert host.create_network("other", config_only=True, driver="nosuch").driver == "null"
+
+
 def test_nobody_can_be_on_a_configuration(host: Host) -> None:
     with pytest.raises(Invalid, match="cannot create endpoint on configuration-only network"):
         host.run("c1", network="lan")
@@ -101,6 +106,7 @@ def test_pruning_leaves_configurations(host: Host) -> None:
     [
         ({"config_only": True, "internal": True}, "can only contain network specific fields"),
         ({"config_only": True, "attachable": True}, "can only contain network specific fields"),
+        ({"config_only": True, "ingress": True}, "can only contain network specific fields"),
         ({"config_only": True, "scope": "swarm"}, "can only contain network specific fields"),
         ({"config_only": True, "config_from": "lan"}, "cannot depend on another configuration"),
         ({"config_from": "lan", "subnet": "10.1.0.0/24"}, "user-specified configurations are not"),
@@ -199,6 +205,33 @@ def test_removal_waits_for_this_hosts_containers(host: Host, cluster: FakeCluste
     host.remove("c1", force=True)
     host.remove_network("wire")
     assert cluster.networks() == []
+
+
+def test_a_task_leaves_a_network_of_this_host_with_the_same_name_alone(
+    host: Host, cluster: FakeCluster
+) -> None:
+    net = shared(host)
+    cluster.nets.clear()
+    mine = host.create_network("wire")
+    host.run("c1", network="wire")
+    with pytest.raises(Conflict, match="network with name wire already exists on this host"):
+        tasks.begin(host, [task_on(net)], node(HERE))
+    assert host.network("wire") == mine
+    assert [box.name for box in host.containers()] == ["c1"]
+    assert len(host.endpoints(mine)) == 1
+
+
+def test_an_overlay_network_leaves_one_of_this_host_with_the_same_name_alone(
+    host: Host, cluster: FakeCluster
+) -> None:
+    net = host.create_network("wide", driver="overlay", attachable=True)
+    cluster.nets.clear()
+    mine = host.create_network("wide")
+    cluster.nets[net.id] = net
+    with pytest.raises(Conflict, match="network with name wide already exists on this host"):
+        host.run("c1", network=net.id)
+    assert host.network("wide") == mine
+    assert cluster.reserved == {}
 
 
 def test_a_worker_makes_none(host: Host, cluster: FakeCluster) -> None:

@@ -12,6 +12,7 @@ from plumb.engine.cluster.swarm import SwarmClient
 from plumb.errors import Unsupported
 from plumb.frozen import replace
 from plumb.kernel import system
+from plumb.model.cnm import Network
 from plumb.model.paths import Layout
 from plumb.model.ports import ServicePort
 from plumb.model.service.changes import Change
@@ -80,6 +81,18 @@ def test_an_update_to_what_the_kernel_can_balance_is_taken(
     kernel(monkeypatch, **{able: True})
     services.create(NAMED)
     services.update("web", Change({"endpoint_mode": EndpointMode.VIP, "balancing": Balancing.SH}))
+    assert changes(swarm) == ["service-create", "service-update"]
+
+
+@pytest.mark.parametrize("network", ["bridge", "host", "n2"])
+def test_a_service_without_a_virtual_address_is_taken_whatever_this_kernel_can(
+    swarm: Managers, services: ServiceClient, monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    """Nothing is balanced on a network that every node has, or builds for itself as n2."""
+    kernel(monkeypatch)
+    swarm.networks.append(Network("2" * 64, "n2", "macvlan", swarm=True))
+    services.create(ServiceSpec("web", networks=(ServiceNetwork(network),)))
+    services.update("web", Change({"replicas": 3}))
     assert changes(swarm) == ["service-create", "service-update"]
 
 

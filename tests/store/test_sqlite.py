@@ -68,6 +68,23 @@ def test_put_again_is_replace(store: SqliteStore) -> None:
     assert [found.name for found in store.all(Network)] == ["new"]
 
 
+def test_a_name_is_nobody_s_twice(store: SqliteStore) -> None:
+    """The file itself refuses, and who has the name keeps it."""
+    apply(store, Change(put=(net("a"), Sandbox("a" * 64, "c1"))))
+    for second in (net("b"), Sandbox("b" * 64, "c1")):
+        with pytest.raises(sqlite3.IntegrityError):
+            apply(store, Change(put=(second,)))
+    assert store.all(Network) == [net("a")]
+    assert [box.id[0] for box in store.all(Sandbox)] == ["a"]
+
+
+def test_names_pass_from_one_to_another_in_one_change(store: SqliteStore) -> None:
+    """In whatever order the change has them."""
+    apply(store, Change(put=(net("a", "one"), net("b", "two"))))
+    apply(store, Change(put=(net("b", "one"), net("a", "three"))))
+    assert {found.id[0]: found.name for found in store.all(Network)} == {"a": "three", "b": "one"}
+
+
 def test_endpoints_of_a_network_and_of_a_sandbox(store: SqliteStore) -> None:
     """In the order in which they were made."""
     ends = [

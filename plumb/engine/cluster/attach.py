@@ -62,7 +62,8 @@ def endpoint(
     Raises:
         Invalid: containers may not be put on it by hand.
         Unsupported: it is encrypted, and this host has no keys yet, or a kernel without ESP.
-        Conflict, Exhausted: the cluster has no such address.
+        Conflict, Exhausted: the cluster has no such address, or this host another network of the
+            name.
     """
     if not net.attachable:
         raise Invalid(
@@ -70,8 +71,9 @@ def endpoint(
             f"desc = network {net.name} not manually attachable",
             "networks made with --attachable take containers; others are for services",
         )
+    configurations.check_name(op, net)  # before an address is reserved
     if net.overlay.encrypted:
-        _have_keys(op)  # before an address is reserved
+        _have_keys(op)
     ident = op.system.new_id()
     names = tuple(etc_files.dns_names(box, wish.aliases or ()))
     mac, follows = allocate.wanted_mac(box, wish), op.network(net.id) is not None
@@ -171,11 +173,13 @@ def materialise(op: Operation, found: Attached) -> Network:
 
     Raises:
         Unsupported: it is encrypted, and this host has no keys yet, or a kernel without ESP.
+        Conflict: this host has another network of its name.
     """
     if found.network.overlay.encrypted:
         _have_keys(op)
     here = op.network(found.network.id)
     if here is None:
+        configurations.check_name(op, found.network)
         here = driver_of(found.network).materialise(found.network, allocate.OperationHost(op))
         here = replace(here, number=op.number(Network))
         op.put(here)

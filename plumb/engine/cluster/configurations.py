@@ -25,12 +25,12 @@ OPERATOR_FIELDS = (
 EACH_NODES_OWN = "addresses of a network that each node builds for itself are the node's own"
 
 
-def check(net: Network, *, scope: str) -> None:
+def check(net: Network, *, scope: str, ingress: bool = False) -> None:
     """Refuse what does not go with a configuration, or beside one that is taken over.
 
     Args:
         net: as asked for.
-        scope: as asked for, empty where it was not.
+        scope: as asked for, empty where it was not; ingress: asked for as the ingress network.
 
     Raises:
         Invalid: in Docker's words.
@@ -38,7 +38,7 @@ def check(net: Network, *, scope: str) -> None:
     if net.config_only:
         if net.config_from:
             raise Invalid("a configuration network cannot depend on another configuration network")
-        if net.overlay.ingress or net.internal or net.attachable or scope:
+        if ingress or net.internal or net.attachable or scope:
             raise Invalid(OPERATOR_FIELDS)
     elif net.config_from:
         if net.pools or not net.ipv4 or net.ipv6 or net.labels:
@@ -115,10 +115,26 @@ def part(op: Operation, net: Network) -> Network:
     """
     if not net.swarm or op.network(net.id) is not None:
         return op.network(net.id) or net
+    check_name(op, net)
     made = replace(applied(op, net), number=op.number(Network))
     made = driver_of(made).complete(made, allocate.OperationHost(op))
     op.put(made)
     return made
+
+
+def check_name(op: Operation, net: Network) -> None:
+    """Refuse to build a network of the cluster where this host has another one of its name.
+
+    Raises:
+        Conflict: it has. One of the two names has to go, and only the user knows which.
+    """
+    other = op.named(Network, net.name)
+    if other is not None and other.id != net.id:
+        raise Conflict(
+            f"network with name {net.name} already exists on this host, "
+            f"which cannot build the cluster's network {net.name}",
+            f"'plumb network rm {net.name}' here, once its containers are on another",
+        )
 
 
 def check_join(net: Network, *, task: bool) -> None:

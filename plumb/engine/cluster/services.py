@@ -60,7 +60,7 @@ class ServiceClient:
         """
         if not spec.name:
             spec = replace(spec, name=_made_up_name())
-        _require(spec)
+        self._require(spec)
         body = {"spec": codec.plain(spec), "id": _new_id()}
         return codec.decode(Service, self.swarm.ask("service-create", body))
 
@@ -88,9 +88,32 @@ class ServiceClient:
         """
         known = self.one(reference)
         spec = changed(known.spec, self._with_ids(change))
-        if spec.balancing is not known.spec.balancing or not _balanced(known.spec):
-            _require(spec)
+        if spec.balancing is not known.spec.balancing or not self._balanced(known.spec):
+            self._require(spec)
         return self._updated("service-update", known, spec=codec.plain(spec))
+
+    def _balanced(self, spec: ServiceSpec) -> bool:
+        """Test for a service with a virtual address, on a network of the cluster or on ingress.
+
+        It has none on a network that every node has, or builds for itself.
+        """
+        if spec.on_ingress or spec.endpoint_mode is not EndpointMode.VIP:
+            return bool(spec.on_ingress)
+        asked = [one.network for one in spec.networks if one.network not in EVERYWHERE]
+        found = [self.swarm.network(reference) for reference in asked]
+        return any(net is not None and not net.swarm for net in found)
+
+    def _require(self, spec: ServiceSpec) -> None:
+        """Refuse a service that this host's kernel cannot balance.
+
+        Raises:
+            Unsupported: it has nothing to do it by.
+        """
+        if self._balanced(spec):
+            from plumb.engine.cluster import balancing  # lazy: most requests change no balancing
+            from plumb.kernel.system import this_system
+
+            balancing.require(spec.balancing, this_system())
 
     def _with_ids(self, change: Change) -> Change:
         removed = dict(change.removed)
@@ -163,25 +186,6 @@ class ServiceClient:
         body = {"task": task, "tail": tail, "since": "", "offset": offset}
         found = self.swarm.ask("task-logs", body)
         return Output(str(found["text"]), int(found["offset"]), bool(found["more"]))
-
-
-def _balanced(spec: ServiceSpec) -> bool:
-    """Test for a service with a virtual address, on its networks or the ingress network."""
-    vip = spec.endpoint_mode is EndpointMode.VIP
-    return bool(spec.on_ingress or (spec.networks and vip))
-
-
-def _require(spec: ServiceSpec) -> None:
-    """Refuse a service that this host's kernel cannot balance.
-
-    Raises:
-        Unsupported: it has nothing to do it by.
-    """
-    if _balanced(spec):
-        from plumb.engine.cluster import balancing  # lazy: most requests change no balancing
-        from plumb.kernel.system import this_system
-
-        balancing.require(spec.balancing, this_system())
 
 
 def _new_id() -> str:
