@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from plumb.compose.files import NoFile, Request, Sources, found, name_of, project_name
 from plumb.compose.model import Models, documents_of
@@ -27,19 +28,48 @@ def load(request: Request, named: Sequence[str] = ()) -> Project:
         NotFound: there is no such file.
         Invalid: a file makes no sense; the message has file and line.
     """
-    try:
+    with _not_too_deep():
         return _loaded(request, named)
+
+
+def faults(request: Request) -> list[str]:
+    """Hold a project's files against the specification's schema, those that they name as well.
+
+    Returns:
+        What is not as it says, a line each: `specification.faults`.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: a file makes no sense. Unsupported: jsonschema is not installed.
+    """
+    from plumb.compose import specification  # lazy: jsonschema is as dear as all of a small file
+
+    with _not_too_deep():
+        models = Models()
+        documents, sources = _read(request)
+        models.model(documents, sources.folder, sources.variables, sources.files)
+        return list(dict.fromkeys(specification.faults(models.documents)))
+
+
+@contextmanager
+def _not_too_deep() -> Iterator[None]:
+    try:
+        yield
     except RecursionError:
         raise Invalid("the compose files are nested too deep to be read") from None
 
 
-def _loaded(request: Request, named: Sequence[str]) -> Project:
+def _read(request: Request) -> tuple[list[Node], Sources]:
+    """Read the documents of a project's own files, and find its name."""
     sources = found(request)
     documents = [each for path in sources.files for each in documents_of(path)]
     name = name_of(documents, sources)
-    sources = replace(
-        sources, name=name, variables={**sources.variables, "COMPOSE_PROJECT_NAME": name}
-    )
+    variables = {**sources.variables, "COMPOSE_PROJECT_NAME": name}
+    return documents, replace(sources, name=name, variables=variables)
+
+
+def _loaded(request: Request, named: Sequence[str]) -> Project:
+    documents, sources = _read(request)
     remarks: Remarks = []
     model = _model(documents, sources, remarks)
     return _project(model, sources, frozenset(named), remarks)

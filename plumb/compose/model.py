@@ -24,11 +24,14 @@ class Models:
     Attributes:
         unset: names of the variables that are used and not set, in their order.
         remarks: what of included files is without effect, a line each.
+        documents: all that were read, those of files that are included or extended from too;
+            interpolated, neither extended nor merged.
     """
 
     def __init__(self) -> None:
         self.unset: dict[str, None] = {}
         self.remarks: Remarks = []
+        self.documents: list[Node] = []
         self._included = 0
 
     def model(
@@ -51,7 +54,8 @@ class Models:
         """
 
         def interpolated(node: Node) -> Node:
-            return tree(node, variables, self.unset.setdefault)
+            self.documents.append(tree(node, variables, self.unset.setdefault))
+            return self.documents[-1]
 
         @cache
         def other(path: str) -> Sequence[Node]:

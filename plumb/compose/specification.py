@@ -2,7 +2,8 @@
 
 `schema/compose-spec.json` is that of compose-spec/compose-spec at 170098b (schema/LICENSE). Own
 reading looks into the keys that have an effect here; the schema into those that have none as well,
-as `build` and `deploy.resources`. Values are looked at as they are written, variables in them too.
+as `build` and `deploy.resources`. A number or a truth value may be text, as it is where a variable
+stood, and as own reading takes it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def faults(documents: Iterable[Node]) -> Iterator[str]:
     """Yield what is not as the schema says, a line each: place, keys, and what is wrong.
 
     Args:
-        documents: as they are read, neither interpolated nor merged.
+        documents: interpolated, not merged.
 
     Raises:
         Unsupported: jsonschema is not installed.
@@ -50,8 +51,7 @@ def faults(documents: Iterable[Node]) -> Iterator[str]:
     validator = Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     for document in documents:
         for error in validator.iter_errors(_plain(document)):
-            for each in _meant(error):
-                yield _line(document, each)
+            yield from (_line(document, each) for each in _meant(error) if not _is_meant(each))
 
 
 def _plain(node: Node) -> Any:
@@ -76,6 +76,22 @@ def _meant(error: Error) -> Sequence[Error]:
         if all(each.path or each.validator != "type" for each in found):
             return [inner for each in found for inner in _meant(each)]
     return [error]
+
+
+def _is_meant(error: Error) -> bool:
+    """True for text that is a value of the kind that is wanted, spelt out."""
+    if error.validator != "type" or not isinstance(error.instance, str):
+        return False
+    kinds = error.validator_value
+    return any(SPELT[kind].fullmatch(error.instance) for kind in SPELT if kind in kinds)
+
+
+SPELT = {
+    "boolean": re.compile("true|false", re.IGNORECASE),
+    "integer": re.compile(r"[-+]?\d+"),
+    "number": re.compile(r"[-+]?\d+(\.\d+)?"),
+}
+"""Kinds of values, and the text of one."""
 
 
 def _line(document: Node, error: Error) -> str:

@@ -13,6 +13,8 @@ import pytest
 
 from plumb import PlumbError
 from plumb.compose import specification
+from plumb.compose.files import Request
+from plumb.compose.load import faults
 from plumb.compose.reading import including, networks, no_effect, service_keys
 from plumb.compose.reading.document import Node, read
 from tests.compose import project
@@ -197,6 +199,49 @@ def test_what_the_schema_refuses_has_its_line_and_its_keys(emptied: Lab, tmp_pat
     told = emptied.plumb("compose", "config", "--schema", "-q", "-f", str(path), status=1).stderr
     assert "compose.yaml:5: services.web.build.contxt is no key" in told
     assert "7 of the values are not as the Compose Specification says" in told
+
+
+VARIABLES = """
+services:
+  web:
+    image: x
+    depends_on: {db: {condition: "${READY:-service_started}"}}
+    networks: {front: {priority: "${FIRST:-3}"}}
+    privileged: ${ALL:-false}
+    extends: {file: base.yaml, service: base}
+  db: {image: x, build: "${FROM:-.}"}
+networks: {front: }
+include: [more.yaml]
+"""
+
+
+def test_variables_count_as_what_they_are(tmp_path: Path) -> None:
+    """So do files that are included, and those that services extend from."""
+    (tmp_path / "compose.yaml").write_text(VARIABLES)
+    (tmp_path / "base.yaml").write_text("services: {base: {image: x, pull_policy: always}}")
+    (tmp_path / "more.yaml").write_text("services: {more: {image: x, pull_policy: '${P:-build}'}}")
+
+    def found(**variables: str) -> list[str]:
+        files = (str(tmp_path / "compose.yaml"),)
+        return faults(Request(files=files, environment=variables, working_dir=str(tmp_path)))
+
+    assert found() == []
+    assert "db.condition: there are service_started" in found(READY="soon")[0]
+    assert "front.priority: it is to be a number" in found(FIRST="me")[0]
+    (tmp_path / "base.yaml").write_text("services: {base: {build: {contxt: .}}}")
+    (tmp_path / "more.yaml").write_text("services: {more: {build: {args: 7}}}")
+    assert [each.split("/")[-1].split(": it")[0] for each in found()] == [
+        "base.yaml:1: services.base.build.contxt is no key; did you mean context?",
+        "more.yaml:1: services.more.build.args",
+    ]
+
+
+def test_a_file_that_is_nested_too_deep_is_refused(emptied: Lab, tmp_path: Path) -> None:
+    """By the schema as well."""
+    path = tmp_path / "compose.yaml"
+    path.write_text("x-deep: " + "[" * 900 + "]" * 900)
+    told = emptied.plumb("compose", "config", "--schema", "-f", str(path), status=1).stderr
+    assert "nested too deep to be read" in told
 
 
 def test_services_that_no_profile_enables_are_read_too(tmp_path: Path) -> None:

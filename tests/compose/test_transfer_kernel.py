@@ -133,3 +133,20 @@ def test_what_cannot_be_made_leaves_nothing(emptied: Lab, tmp_path: Path) -> Non
     assert emptied.plumb("network", "ls", "--no-trunc").stdout == before
     assert emptied.plumb("ps", "-aq").stdout == ""
     assert ": br-" not in sh("ip -o link show type bridge")
+
+
+def test_a_file_that_was_there_is_replaced(emptied: Lab, tmp_path: Path) -> None:
+    """Others may read it, or it is a link to somebody else's; neither is written to."""
+    emptied.plumb("network", "create", "shop")
+    old, link = tmp_path / "old", tmp_path / "link"
+    old.write_text("old")
+    old.chmod(0o644)
+    link.symlink_to(old)
+    for path in (link, old):
+        emptied.plumb("network", "export", "-o", str(path))
+        assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+        assert "shop" in path.read_text()
+        assert (path is link) == (old.read_text() == "old")
+    refused = emptied.plumb("network", "export", "-o", str(tmp_path), status=1).stderr
+    assert "it is no ordinary file" in refused
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "old"]

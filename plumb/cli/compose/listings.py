@@ -114,12 +114,9 @@ def _check_schema(**asked: Any) -> None:
     Raises:
         Invalid: anything is not.
     """
-    from plumb.compose.files import found
-    from plumb.compose.model import documents_of
-    from plumb.compose.specification import faults
+    from plumb.compose.load import faults
 
-    files = found(request(asked)).files
-    lines = list(faults(each for path in files for each in documents_of(path)))
+    lines = faults(request(asked))
     for line in lines:
         common.tell(line)
     if lines:

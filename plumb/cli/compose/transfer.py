@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -70,19 +71,33 @@ def _present(host: Reader) -> Present:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file that only its owner can read; - is the output."""
+    """Write a file that only its owner can read, whole or not at all; - is the output."""
     if path == "-":
         sys.stdout.write(text)
         return
     try:
-        with open(path, "w", encoding="utf-8", opener=_private) as file:
-            file.write(text)
+        _replace(path, text)
     except OSError as error:
-        raise Invalid(f"cannot write {path}: {error.strerror}") from error
+        raise Invalid(f"cannot write {path}: {error.strerror}", "- is the output") from error
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _replace(path: str, text: str) -> None:
+    """Put a new file in the place of one, or of a symbolic link, whose target stays.
+
+    A file that was there may be open, or readable by others: it is not written to.
+    """
+    if os.path.lexists(path) and not (os.path.isfile(path) or os.path.islink(path)):
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    descriptor, own = tempfile.mkstemp(prefix=".plumb-", dir=os.path.dirname(path) or ".")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(own, path)
+    except BaseException:
+        os.unlink(own)
+        raise
 
 
 @common.command("import")
