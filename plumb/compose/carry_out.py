@@ -118,7 +118,7 @@ def down(
 
 def _of_cluster(wanted: Changes) -> list[Network]:
     """Networks of the cluster that are to go."""
-    return [net for net in wanted.remove_networks if net.multi_host]
+    return [net for net in wanted.remove_networks if net.of_cluster]
 
 
 def _remove_from_cluster(host: Host, wanted: Changes) -> bool:
@@ -160,7 +160,7 @@ def _remove(op: Operation, wanted: Changes, timeout: float | None) -> None:
             transaction.stop(box, timeout=timeout)
         transaction.remove(box, force=True)
     for net in wanted.remove_networks:
-        if not net.multi_host:
+        if not net.of_cluster:
             transaction.remove_network(net)
 
 

@@ -153,6 +153,8 @@ def disconnect(op: Operation, network: str, container: str, force: bool = False)
     others = tuple(other for other in box.attachments if other is not wish)
     box = replace(box, attachments=others, made_with=made_with)
     op.put(box)
+    if net is not None:
+        configurations.left(op, net)
     if box.status is Status.RUNNING:
         networks.way_out(op, box)
     container_links.moved(op, box)

@@ -358,4 +358,5 @@ def remove(op: Operation, reference: str, force: bool = False) -> Sandbox:
         op.allow(box, 0, SIGKILL)
     container_links.forget(op, box)
     op.drop(box)
+    configurations.forgotten(op, box)
     return box

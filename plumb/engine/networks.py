@@ -217,7 +217,7 @@ def remove(op: Operation, reference: str) -> Network:
     by_hand = [end for end in ends if (box := op.sandbox(end.sandbox)) and box.task is None]
     if net.multi_host or (net.swarm and not by_hand):
         require_manager(op)
-        op.cluster.remove_network(net.id)
+        _remove_from_cluster(op, net)
         return net
     configurations.check_unused(op, net)
     if ends:
@@ -233,6 +233,25 @@ def remove(op: Operation, reference: str) -> Network:
         )
     op.drop(net)
     return net
+
+
+def _remove_from_cluster(op: Operation, net: Network) -> None:
+    """Remove a network of the cluster, and the part that stopped containers have kept here.
+
+    The cluster has removed it when this operation fails after that, so a container that leaves it
+    must have done so by an operation before.
+
+    Raises:
+        Conflict: somebody is on it, on any host, or leaves it by this operation.
+    """
+    if net.swarm and op.store.endpoints(network=net.id):
+        raise Conflict(
+            f"network {net.id} is in use on this host until this operation has ended",
+            "remove the network by one of its own",
+        )
+    op.cluster.remove_network(net.id)
+    if net.swarm and op.network(net.id) is not None:
+        op.drop(net)
 
 
 def prune(
@@ -270,7 +289,7 @@ def _prune_in_cluster(
     for net in op.cluster.networks() if node and node.role is NodeRole.MANAGER else ():
         if not (net.overlay.ingress or keep(net) or op.endpoints(network=net.id)):
             with suppress(Conflict):
-                op.cluster.remove_network(net.id)
+                _remove_from_cluster(op, net)
                 removed.append(net)
 
 

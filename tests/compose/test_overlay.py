@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plumb import Conflict, Host
-from plumb.compose import carry_out
+from plumb.compose import carry_out, labels
 from plumb.kernel.system import System
 from tests.compose import project, up
 from tests.fake_cluster import FakeCluster, node
@@ -99,3 +99,17 @@ def test_down_takes_it_out_of_the_cluster(here: Host, cluster: FakeCluster, tmp_
     up(here, project(tmp_path, SHOP))
     carry_out.down(here, project(tmp_path, SHOP))
     assert (here.containers(), cluster.networks()) == ([], [])
+
+
+def test_down_takes_one_out_that_each_node_builds(
+    here: Host, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    """A file has no word for it, but a network with the project's labels is the project's."""
+    mine = {labels.PROJECT: "shop"}
+    here.create_network(
+        "shop_front", scope="swarm", attachable=True, labels={**mine, labels.NETWORK: "front"}
+    )
+    here.run("shop-web-1", network="shop_front", labels={**mine, labels.SERVICE: "web"})
+    carry_out.down(here, project(tmp_path, SHOP))
+    assert (here.containers(), cluster.networks()) == ([], [])
+    assert "shop_front" not in [net.name for net in here.networks()]

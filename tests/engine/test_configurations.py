@@ -5,6 +5,7 @@ The words of refusals are moby's."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from errno import ETIMEDOUT
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from plumb import Conflict, Host, Invalid, NotFound, Unsupported
 from plumb.engine.cluster import tasks
+from plumb.engine.lifecycle import endings
+from plumb.errors import KernelRefused
 from plumb.kernel.system import System
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import Attachment, Network
@@ -232,6 +235,79 @@ def test_an_overlay_network_leaves_one_of_this_host_with_the_same_name_alone(
         host.run("c1", network=net.id)
     assert host.network("wide") == mine
     assert cluster.reserved == {}
+
+
+def test_a_container_starts_again_while_no_manager_answers(
+    host: Host, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host keeps its part of the network as long as the container is there."""
+    shared(host)
+    host.run("c1", network="wire", restart="always", command=["x"])
+    with host.change() as op:
+        endings.ended(op, "c1", 1)
+    no_manager(monkeypatch, cluster)
+    host.resume("c1")
+    assert (host.container("c1").status, len(host.endpoints(host.container("c1")))) == (
+        "running",
+        1,
+    )
+    host.stop("c1")
+    host.start("c1")
+
+    host.stop("c1")
+    host.remove("c1")
+    assert "wire" not in [one.name for one in host.networks()]
+
+
+def no_manager(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster) -> None:
+    """Have no manager answer from now on."""
+
+    def away(*asked: object) -> Network:
+        raise KernelRefused("ask a manager", ETIMEDOUT)
+
+    for name in ("network", "attach", "remove_network"):
+        monkeypatch.setattr(cluster, name, away)
+
+
+def test_a_part_goes_with_the_last_container_that_disconnects(host: Host) -> None:
+    shared(host)
+    host.create_network("own")
+    for name in ("c1", "c2"):
+        host.run(name, network=[Attachment("own"), Attachment("wire")])
+    host.stop("c2")
+    host.disconnect("wire", "c1")
+    assert "wire" in [one.name for one in host.networks()]
+    host.disconnect("wire", "c2")
+    assert "wire" not in [one.name for one in host.networks()]
+
+
+def test_removal_takes_the_part_of_a_stopped_container_along(
+    host: Host, cluster: FakeCluster
+) -> None:
+    """As with any network, whose stopped containers do not keep it."""
+    shared(host)
+    host.run("c1", network="wire")
+    host.stop("c1")
+    host.remove_network("wire")
+    assert cluster.networks() == []
+    assert "wire" not in [one.name for one in host.networks()]
+    with pytest.raises(NotFound):
+        host.start("c1")
+
+
+def test_removal_waits_for_the_operation_by_which_a_container_leaves(
+    host: Host, cluster: FakeCluster
+) -> None:
+    """If that failed, the container would be on a network that is gone."""
+    shared(host)
+    host.run("c1", network="wire")
+    with host.operation() as verbs:
+        verbs.remove("c1", force=True)
+        with pytest.raises(Conflict, match="until this operation has ended"):
+            verbs.remove_network("wire")
+        verbs.run("c2", network="wire")
+    assert [one.name for one in cluster.networks()] == ["wire"]
+    assert [box.name for box in host.containers()] == ["c2"]
 
 
 def test_a_worker_makes_none(host: Host, cluster: FakeCluster) -> None:

@@ -14,7 +14,7 @@ from plumb.engine import allocate
 from plumb.engine.operation import Operation
 from plumb.errors import Conflict, Invalid, NotFound
 from plumb.frozen import replace
-from plumb.model.cnm import Network
+from plumb.model.cnm import Network, Sandbox
 
 NO_DRIVER = "null"
 """Driver that a configuration is shown with; whoever takes it over has a real one."""
@@ -160,6 +160,22 @@ def check_join(net: Network, *, task: bool) -> None:
 
 
 def left(op: Operation, net: Network) -> None:
-    """Take this host's part of such a network away, once nobody is on it."""
-    if net.swarm and not op.endpoints(network=net.id):
+    """Take this host's part of such a network away, once nobody needs it.
+
+    A container that is stopped does: it starts again without a manager, as after each end of its
+    command. One of a task does not: the leader makes another.
+    """
+    if net.swarm and not op.endpoints(network=net.id) and not _awaited(op, net):
         op.drop(net)
+
+
+def _awaited(op: Operation, net: Network) -> bool:
+    return any(box.task is None and box.attachment(net) for box in op.all(Sandbox))
+
+
+def forgotten(op: Operation, box: Sandbox) -> None:
+    """Take the parts away that a container needed which is removed."""
+    for wish in box.attachments:
+        net = op.network(wish.network) or op.named(Network, wish.network)
+        if net is not None:
+            left(op, net)
