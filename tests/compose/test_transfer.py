@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plumb import Conflict, Host, NotFound
+from plumb import Conflict, Host, Invalid, NotFound, Unsupported
 from plumb.compose import normal_form
 from plumb.compose.transfer import portable
 from plumb.compose.transfer.described import Description, Present
 from plumb.compose.transfer.importing import Import, Item
 from plumb.compose.transfer.selection import selected
 from plumb.frozen import replace
+from plumb.kernel.system import System
 from plumb.model.cnm import Sandbox
 from tests.compose import project, up
 from tests.compose.random_hosts import ODD, Maker
+from tests.fake_cluster import FakeCluster, node
 from tests.memory_host import MemoryHosts
 
 
@@ -228,6 +232,31 @@ def test_those_that_share_a_network_stack_come_with_its_owner(host: Host) -> Non
     assert [box.name for box in selected(present, [net]).containers] == ["web", "probe"]
 
 
+def test_what_is_no_text_is_left_out(host: Host, other: Host, tmp_path: Path) -> None:
+    """A command line is bytes, which YAML cannot have; the container is named."""
+    host.run("odd", command=["sleep", os.fsdecode(b"\xff")])
+    host.create("with", network="container:odd")
+    host.run("plain")
+    text = exported(
+        host,
+        remarked=[
+            "container odd is left out: what is no UTF-8 cannot be in a file: command",
+            "container with is left out: it shares the network stack of one that is",
+        ],
+    )
+    assert [item.name for item in imported(other, tmp_path, text)] == ["plain"]
+
+
+def test_alike_names_have_a_variable_each(host: Host) -> None:
+    """Else whoever gives the one another parent gives it to the other as well."""
+    binding = {"com.docker.network.bridge.host_binding_ipv4": "192.0.2.7"}
+    for name in ("a-b", "a_b"):
+        host.create_network(name, options=binding)
+    text = exported(host)
+    assert "${A_B_BINDING_IP:-192.0.2.7}" in text
+    assert "${A_B_BINDING_IP_2:-192.0.2.7}" in text
+
+
 # -- what is there ---------------------------------------------------------------
 
 SHOP = """
@@ -387,3 +416,37 @@ def test_missing_parents_are_named_all_at_once(host: Host, tmp_path: Path) -> No
     with pytest.raises(NotFound, match=r"up0 of network a, up1.7 of network b") as refused:
         imported(host, tmp_path, text)
     assert "A_PARENT=… B_C_PARENT=…" in refused.value.hint
+
+
+def test_a_predefined_network_is_not_passed_over(host: Host, tmp_path: Path) -> None:
+    """What a file says of it would have no effect."""
+    with pytest.raises(Invalid, match=r"compose.yaml:2: network bridge is predefined"):
+        imported(host, tmp_path, "networks:\n  x: {name: bridge, internal: true}\n")
+
+
+def test_what_an_import_does_not_wait_for_is_told(tmp_path: Path) -> None:
+    """All is one operation, in which nothing is healthy yet."""
+    text = """
+services:
+  web: {depends_on: {db: {condition: service_healthy}, log: {condition: service_started}}}
+  db: {healthcheck: {test: 'true'}}
+  log: {}
+"""
+    (remark,) = Import(project(tmp_path, text)).remarks()
+    assert "web is started without waiting for db (service_healthy)" in remark
+
+
+def test_a_network_of_the_cluster_elsewhere_is_compared(
+    memory_host: MemoryHosts, tmp_path: Path
+) -> None:
+    """One that has no part on this host yet; made anew it would go from other hosts."""
+    cluster = FakeCluster(node(ip_address("192.0.2.10")))
+    text = """
+networks:
+  wide: {name: wide, driver: overlay, ipam: {config: [{subnet: 10.50.0.0/24}]}}
+"""
+    with memory_host(System(), cluster=cluster) as host:
+        assert [item.is_new for item in imported(host, tmp_path, text)] == [True]
+        assert [item.is_new for item in imported(host, tmp_path, text)] == [False]
+        with pytest.raises(Unsupported, match="of the cluster differs from the file"):
+            imported(host, tmp_path, text.replace("10.50", "10.51"), force=True)

@@ -130,6 +130,8 @@ def import_(
 
     project = _project(files, project_name, env_files)
     wanted = Import(project, replace=replace, start=not no_start)
+    for remark in () if diff else wanted.remarks():
+        common.tell(remark)
     if diff:
         with common.read() as reader:
             found = wanted.compare(_present(reader))

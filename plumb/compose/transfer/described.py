@@ -240,7 +240,7 @@ def _subnet(net: Network, pool: Pool, chosen: bool) -> Subnet | None:
     if not (pool.given or chosen):
         return None
     gateway = "" if pool.gateway is None else str(pool.gateway)
-    needed = driver_of(net).needs_gateway(net, pool.subnet.version)
+    needed = net.multi_host or driver_of(net).needs_gateway(net, pool.subnet.version)
     if needed and not chosen and pool.gateway == ipam.lowest_free(pool, lambda ip: False):
         gateway = ""
     return Subnet(

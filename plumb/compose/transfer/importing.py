@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from plumb.compose import labels, options
-from plumb.compose.project import ComposeNetwork, ComposeService, Project
+from plumb.compose.project import ComposeNetwork, ComposeService, Condition, Project
 from plumb.compose.transfer import asked
 from plumb.compose.transfer.described import Present
 from plumb.compose.transfer.differences import Comparison, Difference
@@ -17,8 +17,9 @@ from plumb.compose.transfer.portable import variable
 from plumb.engine.host import Host
 from plumb.engine.operation import Operation
 from plumb.engine.verbs import Transaction
-from plumb.errors import Conflict, NotFound, Unsupported
+from plumb.errors import Conflict, Invalid, NotFound, Unsupported
 from plumb.frozen import frozen, replace
+from plumb.model.cluster import NodeRole
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Sandbox, Status
 
 
@@ -64,6 +65,7 @@ class Import:
 
         Raises:
             NotFound: an external network is not there.
+            Invalid: the file describes a predefined network.
         """
         found = []
         comparison = Comparison(self.project, present)
@@ -84,6 +86,16 @@ class Import:
             unlike = comparison.container(service, box) if box else ()
             found.append(Item("Container", service.name, box is not None, tuple(unlike)))
         return found
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what of the file an import does not heed, a line each."""
+        for service in self.project.services.values():
+            for each in service.depends_on:
+                if self.start and each.condition is not Condition.STARTED:
+                    yield (
+                        f"{service.place}: service {service.name} is started without waiting for "
+                        f"{each.service} ({each.condition}): an import is one operation"
+                    )
 
     def carry_out(self, host: Host) -> list[Item]:
         """Make what is not there, or differs; start containers that do not run, and have not ended.
@@ -137,6 +149,11 @@ class Import:
         """Yield the networks that the file has, and the project's own where a service is on it."""
         used = {each.network for of in self.project.services.values() for each in of.networks}
         for key, net in self.project.networks.items():
+            if net.name in PREDEFINED and not net.external:
+                raise Invalid(
+                    f"{net.place}: network {net.name} is predefined, and no file makes it",
+                    f"{key}: {{external: true, name: {net.name}}} is that of the host",
+                )
             if net.name not in PREDEFINED and (net.place.file or key in used):
                 yield net
 
@@ -148,13 +165,24 @@ class Import:
 
 
 def present_of(op: Operation) -> Present:
-    """Return networks and containers as an operation has them."""
+    """Return networks and containers as an operation has them, a manager the cluster's as well.
+
+    Raises:
+        PlumbError: the cluster does not answer.
+    """
+    here = op.all(Network)
+    known = {net.id for net in here}
     return Present(
-        tuple(op.all(Network)),
+        (*here, *(net for net in _of_cluster(op) if net.id not in known)),
         tuple(box for box in op.all(Sandbox) if not box.role and box.task is None),
         lambda ident: op.endpoints(sandbox=ident),
         op.settings,
     )
+
+
+def _of_cluster(op: Operation) -> Sequence[Network]:
+    node = op.cluster.node()
+    return op.cluster.networks() if node is not None and node.role is NodeRole.MANAGER else ()
 
 
 def settled(project: Project, service: ComposeService, name: str) -> ComposeService:
@@ -242,7 +270,7 @@ def _remove(transaction: Transaction, found: Sequence[Item], present: Present) -
     own = {each.name for each in found if each.kind == "Container"}
     nets = [net for net in present.networks if net.name in old]
     for net in nets:
-        if net.multi_host:
+        if net.of_cluster:
             raise Unsupported(
                 f"network {net.name} of the cluster differs from the file, and other hosts use it",
                 f"plumb network rm {net.name}",

@@ -74,14 +74,17 @@ def text(project: Project, form: str, *, variables: bool = True) -> str:
 
 
 def _introduced(made: Document) -> Iterator[Variable]:
-    """Put variables into a document; yield each once."""
-    known: dict[tuple[str, str], Variable] = {}
+    """Put variables into a document; yield each once.
+
+    Networks whose keys make the same name, as a-b and a_b, have a variable each.
+    """
+    known: dict[tuple[str, str, str], Variable] = {}
     for value, place, name, of in _places(made):
         if not PLAIN.fullmatch(value):
             continue  # a name with a brace or a dollar sign could not be the word behind :-
-        found = known.get((name, value)) or Variable(_free(name, known.values()), value, of)
-        if (name, value) not in known:
-            known[name, value] = found
+        found = known.get((name, value, of)) or Variable(_free(name, known.values()), value, of)
+        if (name, value, of) not in known:
+            known[name, value, of] = found
             yield found
         place("${" + f"{found.name}:-{value}" + "}")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from plumb.compose.transfer.described import Present, is_users
+from plumb.compose import normal_form
+from plumb.compose.transfer.described import Description, Present, is_users, keys_of
 from plumb.errors import Invalid
 from plumb.frozen import frozen
 from plumb.model.cnm import Network, Sandbox
@@ -44,10 +47,47 @@ def selected(
             )
     remarks: list[str] = []
     wanted = [*(named or filter(is_users, present.networks))]
-    nets = [net for net in wanted if _can_be_written(net, remarks)]
+    texts = _Texts(present)
+    nets = [net for net in wanted if _can_be_written(net, remarks) and texts.has(net, remarks)]
     boxes = list(_on(named, present) if named else present.containers) if containers else []
-    kept = _placed(boxes, present, remarks)
+    left = {box.id for box in boxes if not texts.has(box, remarks)}
+    boxes = [box for box in boxes if box.id not in left]
+    kept = _placed(boxes, left, present, remarks)
     return Selection(tuple(nets), tuple(kept), tuple(remarks))
+
+
+class _Texts:
+    """Look at the texts of networks and containers: a file is UTF-8, command lines need not be."""
+
+    def __init__(self, present: Present) -> None:
+        self._present = present
+        self._keys = keys_of(present.networks)
+
+    def has(self, of: Network | Sandbox, remarks: list[str]) -> bool:
+        """True if all is text; else it is left out, with a remark."""
+        unlike = [key for key, value in self._described(of).items() if not _is_text(value)]
+        if unlike:
+            kind = "network" if isinstance(of, Network) else "container"
+            remarks.append(
+                f"{kind} {of.name} is left out: what is no UTF-8 cannot be in a file: "
+                f"{', '.join(unlike)}"
+            )
+        return not unlike
+
+    def _described(self, of: Network | Sandbox) -> dict[str, Any]:
+        if isinstance(of, Network):
+            made = Description(self._present, (of,), ()).network(of, of.name)
+            return normal_form.network(made)
+        box = Description(self._present, (), (of,)).service(of, self._keys, [])
+        return normal_form.service(box)
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _can_be_written(net: Network, remarks: list[str]) -> bool:
@@ -77,12 +117,18 @@ def _on(nets: Sequence[Network], present: Present) -> Iterator[Sandbox]:
     yield from (box for box in present.containers if idents & {box.id, box.target})
 
 
-def _placed(boxes: Sequence[Sandbox], present: Present, remarks: list[str]) -> list[Sandbox]:
+def _placed(
+    boxes: Sequence[Sandbox], left: Iterable[str], present: Present, remarks: list[str]
+) -> list[Sandbox]:
     """Leave out containers without a network, which a compose file would put on the default one.
 
-    So are those that share the network stack of one. A network that is not there is named.
+    So are those that share the network stack of one that is left out. A network that is not there
+    is named.
+
+    Args:
+        left: ids of those that are left out already.
     """
-    gone = set()
+    gone = set(left)
     for box in boxes:
         missing = [
             wish.network for wish in box.attachments if present.network(wish.network) is None
