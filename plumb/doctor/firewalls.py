@@ -32,6 +32,14 @@ OWN_TABLES = frozenset({"plumb-bridges", "docker-bridges", "docker-overlay", "ne
 ENGINES = re.compile("DOCKER|PLUMB|NETAVARK|CNI-")
 """Beginnings of the names of engines' chains."""
 ANY_PORT = ""
+NOBODY_S = re.compile("(?!)")
+OF_ENGINE = {
+    "plumb": (re.compile("PLUMB"), re.compile("plumb-")),
+    "docker": (re.compile("DOCKER"), re.compile("docker-bridges")),
+    "podman": (re.compile("NETAVARK|CNI-"), re.compile("netavark")),
+    "containerd": (re.compile("CNI-"), NOBODY_S),
+}
+"""Beginnings of the names of each engine's chains of iptables, and of its tables of nft."""
 HOOKS = ("forward", "prerouting", "postrouting")
 OWN_JUMP = re.compile(r"-j (?:DOCKER|PLUMB|NETAVARK|CNI)[-_]\w+")
 REWRITES = re.compile(r"\b(?:DNAT|REDIRECT|dnat|redirect)\b")
@@ -174,9 +182,17 @@ def has_own_tables(snapshot: Snapshot) -> bool:
     return any(chain.tool == "nft" and chain.table in own for chain in snapshot.host.chains)
 
 
-def has_rules(snapshot: Snapshot) -> bool:
-    """True where some engine has written rules of IPv4, whichever."""
-    return bool(engines_tool(snapshot, 4)) or has_own_tables(snapshot)
+def has_rules(snapshot: Snapshot, engine: str = "") -> bool:
+    """True where an engine has written rules of IPv4; by default some engine, whichever."""
+    if not engine:
+        return bool(engines_tool(snapshot, 4)) or has_own_tables(snapshot)
+    chains, tables = OF_ENGINE.get(engine, (NOBODY_S, NOBODY_S))
+    return any(
+        tables.match(each.table)
+        if each.tool == "nft"
+        else each.family == "ip" and chains.match(each.name)
+        for each in snapshot.host.chains
+    )
 
 
 def masqueraded(snapshot: Snapshot, net: NetworkState, subnet: IPNetwork) -> bool:

@@ -267,6 +267,13 @@ def test_iptables_for_which_the_kernel_has_no_tables(given: MachineState, expect
     assert ("iptables-without-kernel" in found(snapshot)) is expected
 
 
+def test_a_dockerd_that_writes_nft_s_own_tables_needs_no_iptables() -> None:
+    """`"firewall-backend": "nftables"` of Docker 29."""
+    own = ChainState("nft", "ip", "docker-bridges", "filter-FORWARD", (), "forward", 0, "accept")
+    snapshot = Snapshot(host(own), machine=replace(OLD, legacy=False))
+    assert "iptables-without-kernel" not in found(snapshot)
+
+
 @pytest.mark.parametrize(
     ("builtin", "modules", "expected"),
     [

@@ -123,6 +123,10 @@ def test_a_default_route_by_a_tunnel_is_meant(dev: str, grade: str) -> None:
     [
         ((), "docker", "likely"),
         ((chain("DOCKER", table="nat"),), "docker", "proven"),
+        ((chain("CNI-FORWARD"),), "docker", "likely"),
+        ((chain("NETAVARK_FORWARD"),), "docker", "likely"),
+        ((chain("NETAVARK_FORWARD"),), "podman", "proven"),
+        ((chain("CNI-FORWARD"),), "containerd", "proven"),
         ((), "plumb", "proven"),
     ],
 )

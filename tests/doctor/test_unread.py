@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from plumb.frozen import replace
 from plumb.kernel.diagnosis import rule_sets
 from plumb.kernel.netfilter import iptables_save
 from plumb.model.diagnosis.snapshot import EndState, NamespaceState, NetworkState, Snapshot
-from plumb.model.netns_state import Link
+from plumb.model.netns_state import Link, Listener
 from plumb.model.observations import Netns
 from tests import labs
-from tests.doctor.made import SHOP, WEB, found, web
+from tests.doctor.made import SHOP, WEB, chain, found, web
 from tests.labs import sh
 
 LAN = NetworkState("l", "lan", "docker", "macvlan", parent="eth0", on_lan=True)
@@ -49,6 +50,7 @@ def test_a_part_of_the_host_that_was_not_read_proves_nothing(part: str, expected
     ("part", "expected"),
     [
         ("sockets", {"nobody-listens", "embedded-dns-silent"}),
+        ("firewall rules", {"nobody-listens"}),
         ("addresses", {"address-missing"}),
         ("links", {"address-missing"}),
     ],
@@ -72,6 +74,23 @@ def test_routes_that_were_not_read_are_none_that_are_gone() -> None:
     lost = replace(inside, unread=("routes: operation not permitted",))
     assert "no-default-route" in found(replace(BARE, spaces=(inside,)))
     assert "no-default-route" not in found(replace(BARE, spaces=(lost,)))
+
+
+def test_rules_that_were_not_read_are_none_that_were_flushed() -> None:
+    """A policy that drops stands alone in what was read; the engine's rules may stand elsewhere."""
+    host = replace(BARE.host, chains=(chain("FORWARD", policy="drop"),))
+    lost = replace(host, unread=("firewall rules: operation not permitted",))
+    assert "rules-flushed" in found(replace(BARE, host=host))
+    assert "rules-flushed" not in found(replace(BARE, host=lost))
+
+
+def test_a_port_that_is_listened_to_on_loopback_may_be_led_there() -> None:
+    """By a rule of NAT in the container."""
+    own = (Listener("tcp", ip_address("127.0.0.1"), 80),)
+    inside = replace(BARE.spaces[0], listeners=own)
+    lost = replace(inside, unread=("firewall rules: operation not permitted",))
+    assert "listens-on-loopback" in found(replace(BARE, spaces=(inside,)))
+    assert "listens-on-loopback" not in found(replace(BARE, spaces=(lost,)))
 
 
 @pytest.fixture

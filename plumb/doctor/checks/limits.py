@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from plumb.doctor import remedies
+from plumb.doctor import firewalls, remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.snapshot import Snapshot
 from plumb.things.layer3 import dotted
@@ -69,7 +69,8 @@ def no_legacy(snapshot: Snapshot) -> Iterator[Finding]:
     """Find a host whose command iptables is of the variant that its kernel has no tables for."""
     machine = snapshot.machine
     engine = next((name for _, name in machine.processes if name in ("dockerd", "podman")), "")
-    if not machine.legacy and LEGACY in machine.iptables and engine:
+    needed = engine and not firewalls.has_own_tables(snapshot)  # dockerd may write nft's alone
+    if not machine.legacy and LEGACY in machine.iptables and needed:
         yield Finding(
             "iptables-without-kernel",
             Grade.LIKELY,

@@ -42,7 +42,7 @@ def no_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
 def _unmasked(snapshot: Snapshot, net: NetworkState, subnet: str) -> Finding:
     tool = firewalls.engines_tool(snapshot, 4) or "iptables"
     # An engine that has no chain at all may have been told so, and a router may know the way.
-    written = net.engine == PLUMB or firewalls.has_rules(snapshot)
+    written = net.engine == PLUMB or firewalls.has_rules(snapshot, net.engine)
     return Finding(
         "no-masquerade",
         Grade.PROVEN if written else Grade.LIKELY,
