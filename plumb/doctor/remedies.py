@@ -12,6 +12,7 @@ from shlex import quote
 from zlib import crc32
 
 from plumb.foreign import names
+from plumb.foreign.values import RESTART_DOCKER
 from plumb.frozen import replace
 from plumb.model.diagnosis.remedy import Advice, Argv, Remedy, RemedyStep, command
 from plumb.model.diagnosis.snapshot import PLUMB, NamespaceState, NetworkState, RouteState
@@ -27,7 +28,7 @@ CONTAINERD = "containerd"
 
 REBUILD: dict[str, Advice] = {
     PLUMB: command(("plumb", "repair")),
-    "docker": command(("systemctl", "restart", "docker")),
+    "docker": replace(command(("systemctl", "restart", "docker")), text=RESTART_DOCKER),
     "podman": command(("podman", "network", "reload", "--all")),
     CONTAINERD: MADE_ANEW,
 }

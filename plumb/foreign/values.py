@@ -126,3 +126,7 @@ class ForeignHost:
             self.sources + other.sources,
             self.missing + other.missing,
         )
+
+
+RESTART_DOCKER = "systemctl restart docker  # stops its containers unless it has live-restore"
+"""Line for a shell after which dockerd has written its rules and links anew, and what it costs."""

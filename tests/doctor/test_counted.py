@@ -73,6 +73,13 @@ def test_packets_to_a_container_s_own_address(
     assert graded(shop(host(raw)), ["direct-access-dropped"]) == expected
 
 
+def test_counters_that_others_read_are_left_alone() -> None:
+    """No fix sets a whole chain's to zero."""
+    raw = chain("PREROUTING", own(7), table="raw")
+    (mine,) = direct.dropped(shop(host(raw)))
+    assert all(isinstance(each, str) for each in mine.remedies)
+
+
 @pytest.mark.parametrize("table", ["docker-bridges", "plumb-bridges"])
 def test_the_same_of_nft(table: str) -> None:
     """Docker's other back end, and plumb's."""
@@ -130,6 +137,12 @@ def test_connection_tracking_that_was_full() -> None:
         "conntrack-was-full": "hint"
     }
     assert graded(shop(host()), ["conntrack-was-full"]) == {}
+
+
+def test_a_counter_that_never_falls_is_no_reason_to_raise_a_limit() -> None:
+    """`--fix` would double it with each run."""
+    mine = found(shop(host(conntrack_early_drop=1)))["conntrack-was-full"]
+    assert [each for each in mine.remedies if not isinstance(each, str)] == []
 
 
 DROPS = chain("FORWARD", rule("-j DROP", "drop", {"ct state": "invalid"}))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from plumb.doctor import remedies
+from plumb.doctor import diagnose, remedies
+from plumb.foreign.values import RESTART_DOCKER
 from plumb.frozen import replace
 from plumb.model.diagnosis.snapshot import ChainState, NamespaceState, Snapshot
 from plumb.model.foreign_firewall import ForeignFirewall, openings
@@ -33,6 +34,14 @@ UP, DOWN = ("ip", "link", "set", "eth0", "up"), ("ip", "link", "set", "eth0", "d
 def test_a_container_has_its_engines_own_name(engine: str, container: str, expected: str) -> None:
     """Docker knows no docker:web, and a shell would take a semicolon for its own."""
     assert str(remedies.restart(engine, container)) == expected
+
+
+def test_a_restart_of_docker_s_says_what_it_costs() -> None:
+    """Each that doctor proposes, with a comment that a shell passes over."""
+    found = diagnose.diagnose(Snapshot(NamespaceState("host"), (), (web("tcp"),), (SHOP,)))
+    lines = [str(each) for one in found for each in one.remedies if "restart docker" in str(each)]
+    assert len(lines) > 1
+    assert all(RESTART_DOCKER in each for each in lines)
 
 
 def test_a_pod_of_containerd_has_no_words_of_dockers() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -151,7 +152,7 @@ class Dockerd:
 
     def cli(self, line: str) -> None:
         """Carry out a line of `docker`, or of systemctl about it, as far as tests need them."""
-        match line.split():
+        match shlex.split(line, comments=True):
             case ["docker", "network", "connect", network, name]:
                 self.ask("POST", f"/networks/{network}/connect", {"Container": name})
             case ["docker", "network", "disconnect", network, name]:

@@ -67,7 +67,7 @@ def unmasked(case: Case, *observed: str) -> Cause | None:
         f" no rule gave it the host's, {known}",
         (f"{HOST}:{dev}: {packet.ends}", "no source was rewritten", *observed),
         (
-            f"{owners.rebuild(case, net)}, if the network should masquerade",
+            f"if the network should masquerade: {owners.rebuild(case, net)}",
             (
                 f"iptables -w -t nat -A POSTROUTING -s {pool.subnet if pool else packet.src}"
                 f" ! -o {net.link} -j MASQUERADE"

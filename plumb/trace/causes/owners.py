@@ -7,7 +7,7 @@ when it starts again; `plumb repair` would do nothing for either.
 from __future__ import annotations
 
 from plumb.foreign import names
-from plumb.foreign.values import Engine
+from plumb.foreign.values import RESTART_DOCKER, Engine
 from plumb.frozen import frozen
 from plumb.model.cnm import Network, Sandbox
 from plumb.trace.causes.case import Case
@@ -37,7 +37,7 @@ class Words:
 
 PLUMB = Words("plumb", "plumb", "plumb repair", "plumb repair")
 ENGINES = {
-    Engine.DOCKER: Words("Docker", "docker", "systemctl restart docker", "docker restart {}"),
+    Engine.DOCKER: Words("Docker", "docker", RESTART_DOCKER, "docker restart {}"),
     Engine.PODMAN: Words(
         "Podman",
         "podman",

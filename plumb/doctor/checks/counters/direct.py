@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from plumb.doctor import remedies
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
-from plumb.model.diagnosis.remedy import Advice, command
 from plumb.model.diagnosis.snapshot import ChainState, NetworkState, RuleState, Snapshot
 from plumb.things.iptables import waiting
 
@@ -78,8 +77,9 @@ def _dropped(net: NetworkState, rules: list[tuple[ChainState, RuleState]]) -> Fi
     )
 
 
-def _from_zero(chain: ChainState) -> Advice:
-    """The command that lets the counters begin anew, where nobody was to be let in."""
+def _from_zero(chain: ChainState) -> str:
+    """Words on how the counters begin anew, where nobody was to be let in; others may read them."""
     if chain.tool == "nft":
         return "nothing, if nobody was to be let in: the counter goes with the rules"
-    return command((*waiting(chain.tool).split(), "-t", chain.table, "-Z", chain.name))
+    words = f"{waiting(chain.tool)} -t {chain.table} -Z {chain.name}"
+    return f"nothing, if nobody was to be let in; {words} sets the counters of all its rules to 0"

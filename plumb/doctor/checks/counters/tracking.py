@@ -18,7 +18,11 @@ LEAST, SHARE = 1000, 100
 
 
 def was_full(snapshot: Snapshot) -> Iterator[Finding]:
-    """Find that connection tracking was full once, where it is not now."""
+    """Find that connection tracking was full once, where it is not now.
+
+    The counter never falls, so that no remedy follows from it: a limit that was raised since may
+    be enough.
+    """
     thrown, most = snapshot.host.counter("conntrack early_drop"), number(snapshot, MOST)
     count = number(snapshot, "net/netfilter/nf_conntrack_count") or 0
     if thrown and most and count < NEARLY * most:
@@ -26,15 +30,16 @@ def was_full(snapshot: Snapshot) -> Iterator[Finding]:
             "conntrack-was-full",
             Grade.HINT,
             Severity.WARNING,
-            f"connection tracking was full: it threw {thrown} flows out to make room",
+            f"connection tracking was full since the boot: it threw {thrown} flows out",
             ("host",),
             (
                 f"{STATISTICS}: early_drop {thrown}, the sum of all processors",
                 f"sysctl {dotted(MOST)} = {most}, and {count} flows now",
             ),
             "The kernel throws out flows that are not answered yet when there is no room for"
-            " another, and drops packets where it finds none. It may be long ago: since the boot.",
-            (remedies.setting(snapshot.host, MOST, str(2 * most)),),
+            " another, and drops packets where it finds none. It may be long ago, with another"
+            " limit: the counter stays until the next boot.",
+            (f"{STATISTICS}, twice: if early_drop grows, sysctl -w {dotted(MOST)}=MORE",),
         )
 
 

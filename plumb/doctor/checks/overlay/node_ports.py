@@ -166,5 +166,5 @@ def silent(snapshot: Snapshot) -> Iterator[Finding]:
         tuple(held) or (f"ss -ln: nobody at {ports}",),
         "Without this news the nodes do not learn where containers of an overlay network are, so"
         " frames for them go nowhere. Another program may have had the port when dockerd started.",
-        ("docker info, and the log of dockerd", "systemctl restart docker"),
+        ("docker info, and the log of dockerd", remedies.rebuild(DOCKER)),
     )
