@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from plumb.address import IPInterface
+from plumb.address import IPAddress, IPInterface
 from plumb.errors import PlumbError
 from plumb.foreign import docker_api, fields, netavark, podman
 from plumb.foreign.docker_files import IDENT
@@ -37,6 +37,8 @@ RUNC_INIT = "runc:["
 NETWORKS = "/etc/containers/networks"
 """Folder of the networks' files, unless containers.conf names another."""
 DEFAULT_BRIDGE = "podman0"
+ByTarget = Mapping[IPAddress, Sequence[Forwarded]]
+"""Published ports by the address that they lead to."""
 Own = Sequence[tuple[str, str, IPInterface]]
 """A namespace's addresses: link, its MAC address, address."""
 
@@ -72,11 +74,13 @@ def read(running: Iterable[Process]) -> ForeignHost:
     if not found:
         return ForeignHost()
     nets = [podman.network(each) for each in _networks(found)]
-    ports = netavark.forwarded()
+    ports: dict[IPAddress, list[Forwarded]] = {}
+    for each in netavark.forwarded():
+        ports.setdefault(each.target, []).append(each)
     source = Source(Engine.PODMAN, CONMON)
     boxes = list(_documents(found, nets, ports))
     read = docker_api.of_documents(nets, boxes, source)
-    known = {each.ident for each in found}
+    known = {box.ident for box in found}
     return replace(read, stopped=tuple((box, source) for box in _stopped(found, known)))
 
 
@@ -88,13 +92,21 @@ def _watched(running: Iterable[Process]) -> Iterator[Watched]:
     yielded: set[str] = set()
     for each in by_age:
         mine = each.parent in parents and each.parent not in done
-        early = each.name in RUNTIMES or each.name.startswith(RUNC_INIT)
-        if mine and not early and processes.is_root_s(each.parent) and _outside(each.parent):
+        if mine and not _early(each) and processes.is_root_s(each.parent) and _outside(each.parent):
             done.add(each.parent)
             box = _named(each)
             if box is not None and box.ident not in yielded:  # `podman exec` has a conmon, too
                 yielded.add(box.ident)
                 yield box
+
+
+def _early(process: Process) -> bool:
+    """Test for a conmon's child that is not in its container yet.
+
+    A container's process can have any name, but not the runtime's root folder.
+    """
+    named = process.name in RUNTIMES or process.name.startswith(RUNC_INIT)
+    return named and processes.same_root(process.pid, process.parent)
 
 
 def _outside(conmon: int) -> bool:
@@ -159,7 +171,7 @@ def _default() -> Iterator[Any]:
 
 
 def _documents(
-    found: Sequence[Watched], nets: Sequence[Any], ports: Sequence[Forwarded]
+    found: Sequence[Watched], nets: Sequence[Any], ports: ByTarget
 ) -> Iterator[dict[str, Any]]:
     """Documents of the containers, as Docker's API would send them."""
     owners = {processes.identity(""): "host"}
@@ -220,16 +232,15 @@ def _addressed(ip: IPInterface, gateway: str, mac: str) -> dict[str, Any]:
     return {**found, "MacAddress": mac}
 
 
-def _published(own: Own, ports: Iterable[Forwarded]) -> dict[str, list[Mapping[str, str]]]:
+def _published(own: Own, ports: ByTarget) -> dict[str, list[Mapping[str, str]]]:
     """Ports that lead to one of a namespace's addresses, as the API would send them."""
-    mine = {ip.ip for _, _, ip in own}
+    mine = dict.fromkeys(ip.ip for _, _, ip in own)
     found: dict[str, list[Mapping[str, str]]] = {}
-    for each in ports:
-        if each.target in mine:
-            binding = {"HostIp": each.host_ip, "HostPort": str(each.host_port)}
-            there = found.setdefault(f"{each.port}/{each.protocol}", [])
-            if binding not in there:
-                there.append(binding)
+    for each in (one for ip in mine for one in ports.get(ip, ())):
+        binding = {"HostIp": each.host_ip, "HostPort": str(each.host_port)}
+        there = found.setdefault(f"{each.port}/{each.protocol}", [])
+        if binding not in there:
+            there.append(binding)
     return found
 
 

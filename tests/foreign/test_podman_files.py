@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 import pytest
 
 from plumb.engine.targets import TargetResolver
-from plumb.foreign import others, podman_files, read_host
+from plumb.foreign import netavark, others, podman_files, read_host
 from plumb.foreign.values import Engine, ForeignContainer
 from plumb.frozen import replace
 from plumb.kernel.foreign import processes
@@ -136,6 +137,44 @@ def test_a_runtime_is_known_by_its_whole_name(conmon: int, name: str, counts: in
     every = processes.running()
     renamed = [replace(each, name=name) if each.parent == conmon else each for each in every]
     assert len(podman_files.read(renamed).containers) == counts
+
+
+@pytest.mark.parametrize("name", ["runc", "crun", "conmon", "runc:[2:INIT]"])
+def test_a_container_does_not_hide_by_a_runtime_s_name(
+    conmon: int, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its process has another root folder, whatever it calls itself."""
+    monkeypatch.setattr(processes, "same_root", lambda pid, other: pid == other)
+    every = processes.running()
+    renamed = [replace(each, name=name) if each.parent == conmon else each for each in every]
+    assert len(podman_files.read(renamed).containers) == 1
+
+
+def test_a_root_folder_is_a_process_s_own(tmp_path: Path) -> None:
+    """One that has ended has none, and cannot be told from another."""
+    code = "import os, sys; os.chroot(sys.argv[1]); print('in', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in\n"
+        assert not processes.same_root(process.pid, os.getpid())
+        process.communicate()
+    assert processes.same_root(os.getpid(), os.getpid())
+    assert processes.same_root(process.pid, os.getpid())
+
+
+def test_a_container_is_asked_for_its_own_ports() -> None:
+    """Those that lead elsewhere are not looked at, of which a host has thousands."""
+    target = ip_address("10.88.0.2")
+    own = [("eth0", "", ip_interface("10.88.0.2/16"))]
+    ports = {
+        ip: [
+            netavark.Forwarded(ip, 80, "tcp", "", port),
+            netavark.Forwarded(ip, 80, "tcp", "", port),
+        ]
+        for ip, port in ((target, 8080), (ip_address("10.88.0.3"), 8081))
+    }
+    assert podman_files._published(own, ports) == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
 
 
 def test_podman_exec_is_no_container_of_its_own(

@@ -50,6 +50,14 @@ def root_folder(pid: int) -> str:
     return f"/proc/{pid}/root"
 
 
+def same_root(pid: int, other: int) -> bool:
+    """Test for two processes with one root folder; true where one has ended."""
+    try:
+        return os.path.samefile(root_folder(pid), root_folder(other))
+    except OSError:
+        return True
+
+
 def etc_folder(pid: int) -> str:
     """Return the folder /etc as a process sees it."""
     return f"{root_folder(pid)}/etc"
