@@ -150,3 +150,20 @@ def test_a_file_that_was_there_is_replaced(emptied: Lab, tmp_path: Path) -> None
     refused = emptied.plumb("network", "export", "-o", str(tmp_path), status=1).stderr
     assert "it is no ordinary file" in refused
     assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "old"]
+
+
+def test_what_a_file_says_reaches_no_terminal(emptied: Lab, tmp_path: Path) -> None:
+    """As an escape sequence, that is; nor do values of the environment, as JSON either."""
+    path = tmp_path / "networks.yaml"
+    path.write_text(
+        'services: {web: {container_name: web, domainname: a, labels: {x: "\\e[31mred"},'
+        " environment: {KEY: f1le}}}"
+    )
+    emptied.plumb("create", "--name", "web", "-e", "KEY=s3cret")
+    told = emptied.plumb("network", "import", "--diff", str(path), status=1).stdout
+    assert "[31mred" in told
+    assert "\x1b" not in told
+    rows = emptied.plumb("network", "import", "--diff", "--json", str(path), status=1).stdout
+    unlike = [each for row in rows.splitlines() for each in json.loads(row)["Differences"]]
+    assert {"Key": "environment.KEY"} in unlike
+    assert not {"f1le", "s3cret"} & set(" ".join((told, rows)).replace('"', " ").split())
