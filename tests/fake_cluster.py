@@ -55,6 +55,7 @@ class FakeCluster:
             there; empty for a balancer.
         published: what this host has published, by endpoint.
         reserved: addresses by endpoint; last: the number that each subnet gave last.
+        parts: ids of the networks that this host has built; parts_elsewhere: that others have.
         keys: those of encrypted networks; none where tests give them, as a cluster process does.
     """
 
@@ -66,6 +67,8 @@ class FakeCluster:
         default_factory=dict
     )
     last: dict[str, int] = field(default_factory=dict)
+    parts: set[str] = field(default_factory=set)
+    parts_elsewhere: set[str] = field(default_factory=set)
     keys: Encryption | None = None
 
     # -- what the engine asks ---------------------------------------------------------------
@@ -107,9 +110,11 @@ class FakeCluster:
         """Remove one that nobody is on."""
         if ident not in self.nets:
             raise NotFound(f"network {ident} not found")
-        if any(record["network"] == ident for record in self.published.values()):
+        used = any(record["network"] == ident for record in self.published.values())
+        if used or ident in self.parts_elsewhere:
             raise Conflict(f"network {ident} is in use")
         del self.nets[ident]
+        self.parts.discard(ident)
 
     def attach(self, wish: AttachRequest) -> Attached:
         """Reserve the next addresses, the endpoint's and then the balancer's."""
@@ -147,10 +152,15 @@ class FakeCluster:
         """The keys of encrypted networks."""
         return self.keys
 
+    def part(self, network: str) -> None:
+        """Note that this host has built a network."""
+        self.parts.add(network)
+
     def release(self, endpoints: Sequence[str]) -> None:
         """Give addresses back."""
         for ident in endpoints:
             self.reserved.pop(ident, None)
+            self.parts.discard(ident)
 
     # -- what the writer of endpoint records asks ---------------------------------------------
 

@@ -244,14 +244,15 @@ def _remove_from_cluster(op: Operation, net: Network) -> None:
     Raises:
         Conflict: somebody is on it, on any host, or leaves it by this operation.
     """
-    if net.swarm and op.store.endpoints(network=net.id):
+    ends = op.store.endpoints(network=net.id) if net.swarm else ()
+    if any(op.endpoint(end.id) is None for end in ends):
         raise Conflict(
             f"network {net.id} is in use on this host until this operation has ended",
             "remove the network by one of its own",
         )
     op.cluster.remove_network(net.id)
-    if net.swarm and op.network(net.id) is not None:
-        op.drop(net)
+    if op.network(net.id) is not None:
+        configurations.end_part(op, net)
 
 
 def prune(

@@ -281,6 +281,36 @@ def test_a_part_goes_with_the_last_container_that_disconnects(host: Host) -> Non
     assert "wire" not in [one.name for one in host.networks()]
 
 
+def test_the_cluster_knows_which_hosts_have_built_a_network(
+    host: Host, cluster: FakeCluster
+) -> None:
+    net = shared(host)
+    for name in ("c1", "c2"):
+        host.run(name, network="wire")
+    assert cluster.parts == {net.id}
+    host.remove("c1", force=True)
+    host.stop("c2")
+    assert cluster.parts == {net.id}
+    host.remove("c2")
+    assert cluster.parts == set()
+
+
+def test_a_start_that_fails_leaves_no_part(host: Host, cluster: FakeCluster) -> None:
+    shared(host)
+    with pytest.raises(Conflict):
+        host.run("c1", network=Attachment("wire", ip=IPv4Address("198.51.100.1")))
+    assert cluster.parts == set()
+
+
+def test_a_network_that_another_node_has_built_stays(host: Host, cluster: FakeCluster) -> None:
+    net = shared(host)
+    cluster.parts_elsewhere.add(net.id)
+    with pytest.raises(Conflict, match="is in use"):
+        host.remove_network("wire")
+    assert host.prune_networks() == []
+    assert cluster.networks() == [net]
+
+
 def test_removal_takes_the_part_of_a_stopped_container_along(
     host: Host, cluster: FakeCluster
 ) -> None:

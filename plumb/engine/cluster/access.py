@@ -47,8 +47,14 @@ class Cluster(Protocol):
     def attach(self, wish: AttachRequest) -> Attached:
         """Reserve addresses for an endpoint; the same wish again gets the same answer."""
 
+    def part(self, network: str) -> None:
+        """Record that this host builds its part of a network that each node builds for itself."""
+
     def release(self, endpoints: Sequence[str]) -> None:
-        """Give back the addresses of endpoints, which may not have been reserved at all."""
+        """Give back the addresses of endpoints, which may not have been reserved at all.
+
+        A network's id stands for this host's part of it.
+        """
 
     def encryption(self) -> Encryption | None:
         """Return the keys of encrypted networks, None where there are none.
@@ -88,6 +94,10 @@ class NoCluster:
     def attach(self, wish: AttachRequest) -> Attached:
         """Refuse."""
         raise NotFound(f"network {wish.network} not found")
+
+    def part(self, network: str) -> None:
+        """Refuse."""
+        raise NotFound(f"network {network} not found")
 
     def release(self, endpoints: Sequence[str]) -> None:
         """No addresses to give back."""

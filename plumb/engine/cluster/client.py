@@ -84,6 +84,12 @@ class ClusterClient:
             raise NotFound(f"network {wish.network} not found")
         return codec.decode(Attached, self._ask("attach", wish=codec.plain(wish)))
 
+    def part(self, network: str) -> None:
+        """Record that this host builds its part of a network that each node builds for itself."""
+        if not self._member:
+            raise NotFound(f"network {network} not found")
+        self._ask("part", network=network)
+
     def release(self, endpoints: Sequence[str]) -> None:
         """Give back the addresses of endpoints, which may not have been reserved at all."""
         if self._member and endpoints:

@@ -112,12 +112,14 @@ def part(op: Operation, net: Network) -> Network:
 
     Raises:
         NotFound, Conflict, Invalid, Exhausted: it cannot be built here.
+        KernelRefused: no manager answers, so that the network may be gone.
     """
     if not net.swarm or op.network(net.id) is not None:
         return op.network(net.id) or net
     check_name(op, net)
     made = replace(applied(op, net), number=op.number(Network))
     made = driver_of(made).complete(made, allocate.OperationHost(op))
+    op.reservations.part(net.id)
     op.put(made)
     return made
 
@@ -166,6 +168,13 @@ def left(op: Operation, net: Network) -> None:
     command. One of a task does not: the leader makes another.
     """
     if net.swarm and not op.endpoints(network=net.id) and not _awaited(op, net):
+        op.drop(net)
+        op.reservations.let_go(net.id)
+
+
+def end_part(op: Operation, net: Network) -> None:
+    """Take the part away that stopped containers have kept of a network that is gone."""
+    if net.swarm and not op.endpoints(network=net.id):
         op.drop(net)
 
 

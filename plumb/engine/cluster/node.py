@@ -160,12 +160,12 @@ def unknown(host: Host, endpoints: Sequence[str]) -> list[str]:
     """List those of some endpoints that this host does not have, nor a command at work will have.
 
     Args:
-        endpoints: ids, from a listing that was made before.
+        endpoints: ids, from a listing that was made before; that of a network is its part here.
     """
     if all(host.store.get(Endpoint, ident) for ident in endpoints):
         return []
     with host.change() as op:
-        return [ident for ident in endpoints if op.endpoint(ident) is None]
+        return [ident for ident in endpoints if not (op.endpoint(ident) or op.network(ident))]
 
 
 def withdrawn(host: Host, endpoints: Sequence[str]) -> list[str]:

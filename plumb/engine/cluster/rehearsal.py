@@ -45,6 +45,9 @@ class Rehearsal:
         """Reserve addresses for an endpoint."""
         return self._cluster.attach(wish)
 
+    def part(self, network: str) -> None:
+        """Change nothing."""
+
     def release(self, endpoints: Sequence[str]) -> None:
         """Give back the addresses of endpoints."""
         self._cluster.release(endpoints)

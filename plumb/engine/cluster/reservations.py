@@ -34,6 +34,11 @@ class Reservations:
         self.note(wish.endpoint)
         return self._cluster.attach(wish)
 
+    def part(self, network: str) -> None:
+        """Record that this host builds its part of a network that each node builds for itself."""
+        self.note(network)
+        self._cluster.part(network)
+
     def note(self, endpoint: str) -> None:
         """Take note that addresses of an endpoint, a balancer's, came with another's."""
         self._made.append(endpoint)

@@ -81,6 +81,21 @@ def test_a_container_of_any_node_may_join_an_attachable_one(swarm: Swarm) -> Non
     worker.plumb("rm", "-f", "c1")
 
 
+def test_a_network_that_a_container_of_another_node_is_on_stays(swarm: Swarm) -> None:
+    """While it runs, and while it is stopped: it may start again."""
+    manager, worker = swarm.machines
+    create = "network create --scope swarm --attachable --label of=test n1"
+    manager.plumb(*create.split())
+    worker.plumb("run", "-d", "--name", "c1", "--network", "n1", "sleep", "1000")
+    assert "is in use on node h2" in manager.plumb("network", "rm", "n1", status=1)
+    assert "n1" not in manager.plumb("network", "prune", "-f", "--filter", "label=of=test")
+    worker.plumb("restart", "-t", "0", "c1")
+    worker.plumb("stop", "-t", "0", "c1")
+    assert "is in use on node h2" in manager.plumb("network", "rm", "n1", status=1)
+    worker.plumb("rm", "c1")
+    manager.plumb("network", "rm", "n1")
+
+
 def test_a_node_without_the_configuration_rejects_the_task(swarm: Swarm) -> None:
     worker = swarm.machines[1]
     worker.plumb("network", "rm", "lan")

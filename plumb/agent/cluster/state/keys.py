@@ -14,6 +14,8 @@
     /plumb/serial/NETWORK/SUBNET            the number of the last address that was given there
     /plumb/addresses/NETWORK/ADDRESS        the key of the address's owner
     /plumb/reserved/NODE/NETWORK/ENDPOINT   an endpoint's addresses, for as long as they are its own
+    /plumb/parts/NETWORK/NODE               the key of the reservation NETWORK of a node that has
+                                            built its part of a network that each node builds
     /plumb/balancers/NODE/NETWORK           the same for a node's own place in a network
     /plumb/endpoints/NETWORK/ENDPOINT       an endpoint as others need it; goes with the lease
     /plumb/services/SERVICE                 a service, its virtual addresses allotted
@@ -50,6 +52,7 @@ NEXT_VNI = ROOT + "vni/next"
 SERIAL = ROOT + "serial/"
 ADDRESSES = ROOT + "addresses/"
 RESERVED = ROOT + "reserved/"
+PARTS = ROOT + "parts/"
 BALANCERS = ROOT + "balancers/"
 ENDPOINTS = ROOT + "endpoints/"
 SERVICES = ROOT + "services/"
@@ -93,6 +96,11 @@ def address_of(key: str) -> IPAddress:
 def reservations(node: str, network: str = "") -> str:
     """Beginning of the keys of a node's reservations, on one network or on all."""
     return f"{RESERVED}{node}/{network}/" if network else f"{RESERVED}{node}/"
+
+
+def part(network: str, node: str = "") -> str:
+    """Key of a node's part of a network that each node builds; the beginning of those of all."""
+    return f"{PARTS}{network}/{node}"
 
 
 def balancer(network: str, node: str) -> str:

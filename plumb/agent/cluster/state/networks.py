@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from plumb.address import IPNetwork
-from plumb.agent.cluster.state import addresses, keys, reservations, serial, vnis
+from plumb.agent.cluster.state import addresses, keys, nodes, reservations, serial, vnis
 from plumb.agent.cluster.state.etcd.client import Etcd
 from plumb.agent.cluster.state.etcd.contention import attempts
 from plumb.agent.cluster.state.etcd.operations import (
@@ -91,10 +91,14 @@ def find(etcd: Etcd, reference: str) -> Network | None:
     return _network(begun.first) if begun.first else None
 
 
-def remove(etcd: Etcd, ident: str) -> None:
+def remove(etcd: Etcd, ident: str, node: str = "") -> None:
     """Remove a network that no container is on; nodes' own places in it go with it.
 
     So do those of tasks that have ended for the cluster, on a node that is away.
+
+    Args:
+        node: the node that asks, which looks itself whether it has a container on one that each
+            node builds; of others, those that have built it need it.
 
     Raises:
         NotFound: no network has that id.
@@ -102,17 +106,25 @@ def remove(etcd: Etcd, ident: str) -> None:
     """
     place = keys.ADDRESSES + ident + "/"
     for _ in attempts(f"remove network {ident}"):
-        nets, owners, services, tasks = etcd.read_all(
-            [Get(keys.NETWORKS + ident), below(place), below(keys.SERVICES), below(keys.TASKS)]
+        nets, owners, parts, services, tasks = etcd.read_all(
+            [
+                Get(keys.NETWORKS + ident),
+                below(place),
+                below(keys.part(ident)),
+                below(keys.SERVICES),
+                below(keys.TASKS),
+            ]
         ).listings
         if nets.first is None:
             raise NotFound(f"network {ident} not found")
         _check_services(_network(nets.first), services.keys)
+        _check_parts(etcd, ident, {keys.last(one.key) for one in parts.keys} - {node})
         members = [one.value for one in owners.keys if one.value.startswith(keys.RESERVED)]
         if used := _in_use(etcd, members, tasks.keys):
             raise Conflict(f"network {ident} is in use by task {used}")
         addressed = [keys.last(one.key) for one in owners.keys]
-        if _erase(etcd, _network(nets.first), addressed):
+        if _erase(etcd, _network(nets.first), addressed, node):
+            members += [one.value for one in parts.keys]
             own = [one.value for one in owners.keys if one.value.startswith(keys.BALANCERS)]
             _drop(etcd, [*own, *members])
             return
@@ -132,6 +144,17 @@ def _in_use(etcd: Etcd, members: Sequence[str], tasks: Sequence[KeyValue]) -> st
             if held and (len(held.sandbox) == CONTAINER_ID or held.sandbox in living):
                 return held.endpoint
     return ""
+
+
+def _check_parts(etcd: Etcd, ident: str, others: set[str]) -> None:
+    """Refuse to remove a network of which other nodes have built their parts."""
+    if others:
+        known = {one.id: one.hostname for one in nodes.everyone(etcd)}
+        names = ", ".join(sorted(known.get(other, other) for other in others)[:8])
+        raise Conflict(
+            f"network {ident} is in use on node {names}",
+            "containers there name it: disconnect or remove them, stopped ones too",
+        )
 
 
 def _check_services(net: Network, found: Sequence[KeyValue]) -> None:
@@ -233,15 +256,20 @@ def _record(etcd: Etcd, net: Network, following: int, before: KeyValue | None) -
 # -- removing -------------------------------------------------------------------------
 
 
-def _erase(etcd: Etcd, net: Network, addressed: list[str]) -> bool:
-    """Remove a network's keys, if no address was given since."""
+def _erase(etcd: Etcd, net: Network, addressed: list[str], node: str) -> bool:
+    """Remove a network's keys, if no address was given since, nor a part built but the node's."""
     place = keys.ADDRESSES + net.id + "/"
     answer = etcd.txn(
-        [present(keys.NETWORKS + net.id), *none_but(place, addressed)],
+        [
+            present(keys.NETWORKS + net.id),
+            *none_but(place, addressed),
+            *none_but(keys.part(net.id), [node] if node else []),
+        ],
         [
             Delete(keys.NETWORKS + net.id),
             Delete(keys.NAMES + net.name),
             delete_below(place),
+            delete_below(keys.part(net.id)),
             delete_below(keys.SERIAL + net.id + "/"),
             delete_below(keys.ENDPOINTS + net.id + "/"),
         ],

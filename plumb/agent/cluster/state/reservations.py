@@ -20,12 +20,14 @@ from plumb.agent.cluster.state.etcd.operations import (
     Get,
     KeyValue,
     Operation,
+    Put,
     after,
     below,
     none_but,
     present,
     unchanged,
 )
+from plumb.errors import NotFound
 from plumb.frozen import frozen
 from plumb.model.cluster import RemoteEndpoint
 from plumb.store import codec
@@ -87,6 +89,21 @@ def of_endpoints(
         found = [parsed(one.first) for one in etcd.read_all(wanted).listings if one.first]
         held.update((one.endpoint, one) for one in found)
     return held
+
+
+def take_part(etcd: Etcd, node: str, network: str) -> None:
+    """Record that a node builds its part of a network that each node builds for itself.
+
+    It is a reservation without addresses, under the network's id, given back as any other.
+
+    Raises:
+        NotFound: there is no such network, or the node is in the cluster no more.
+    """
+    made = Reservation(network, network, node, mac="", sandbox=network)
+    conditions = [present(keys.NETWORKS + network), present(keys.NODES + node)]
+    puts = [Put(keys.part(network, node), made.key), Put(made.key, codec.dumps(made))]
+    if not etcd.txn(conditions, puts).succeeded:
+        raise NotFound(f"network {network} not found", "or this node has been removed")
 
 
 def release(etcd: Etcd, node: str, endpoints: Iterable[str]) -> None:
@@ -168,7 +185,9 @@ def _stays(prefix: str, others: Iterable[str]) -> Compare:
 
 
 def _erased(one: Reservation) -> list[Operation]:
+    part = [Delete(keys.part(one.network, one.node))] if one.endpoint == one.network else []
     return [
+        *part,
         Delete(one.key),
         Delete(keys.endpoint(one.network, one.endpoint)),
         *(Delete(keys.address(one.network, ip.ip)) for ip in one.ips),

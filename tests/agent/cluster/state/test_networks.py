@@ -130,6 +130,44 @@ def test_a_network_in_use_stays(cluster: Cluster) -> None:
         networks.remove(cluster.etcd, net.id)
 
 
+def built_by_nodes(cluster: Cluster) -> Network:
+    """A network that each node builds for itself."""
+    asked = Network(new_id(), "wire", "macvlan", attachable=True, swarm=True)
+    return networks.create(cluster.etcd, cluster.swarm, asked)
+
+
+def test_a_network_that_another_node_has_built_stays(cluster: Cluster) -> None:
+    """Until the node has let its part go, or is in the cluster no more."""
+    net = built_by_nodes(cluster)
+    for let_go in (
+        lambda: reservations.release(cluster.etcd, "h2", [net.id]),
+        lambda: reservations.release_node(cluster.etcd, "h2"),
+    ):
+        reservations.take_part(cluster.etcd, "h2", net.id)
+        with pytest.raises(Conflict, match=f"network {net.id} is in use on node"):
+            networks.remove(cluster.etcd, net.id, "h1")
+        let_go()
+        assert not cluster.etcd.range(below(keys.PARTS)).keys
+    networks.remove(cluster.etcd, net.id, "h1")
+
+
+def test_the_part_of_the_node_that_asks_goes_with_a_network(cluster: Cluster) -> None:
+    before = {one.key for one in cluster.etcd.range(below(keys.ROOT)).keys}
+    net = built_by_nodes(cluster)
+    reservations.take_part(cluster.etcd, "h1", net.id)
+    networks.remove(cluster.etcd, net.id, "h1")
+    after = {one.key for one in cluster.etcd.range(below(keys.ROOT)).keys}
+    assert after - before <= {keys.NEXT_VNI}
+
+
+def test_no_part_is_taken_of_a_network_that_is_gone(cluster: Cluster) -> None:
+    net = built_by_nodes(cluster)
+    networks.remove(cluster.etcd, net.id)
+    with pytest.raises(NotFound):
+        reservations.take_part(cluster.etcd, "h1", net.id)
+    assert reservations.of_node(cluster.etcd, "h1") == []
+
+
 def test_a_network_that_is_not_there(cluster: Cluster) -> None:
     with pytest.raises(NotFound):
         networks.remove(cluster.etcd, new_id())

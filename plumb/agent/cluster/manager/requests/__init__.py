@@ -38,6 +38,7 @@ REQUESTS: dict[str, tuple[Access, Function]] = {
     "network-remove": (Access.MANAGER, networks.remove),
     "network-endpoints": (Access.MANAGER, networks.endpoints_of),
     "attach": (Access.NODE, networks.attach),
+    "part": (Access.NODE, networks.part),
     "release": (Access.NODE, networks.release),
     "reservations": (Access.NODE, networks.reserved),
     "encryption": (Access.NODE, networks.encryption_keys),

@@ -33,7 +33,7 @@ def create(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
 
 def remove(api: Api, caller: Node, body: dict[str, Any]) -> bool:
     """Remove the `network` of an id."""
-    networks.remove(api.etcd, str(body["network"]))
+    networks.remove(api.etcd, str(body["network"]), caller.id)
     return True
 
 
@@ -47,6 +47,13 @@ def attach(api: Api, caller: Node, body: dict[str, Any]) -> dict[str, Any]:
     wish = codec.decode(AttachRequest, body["wish"])
     _check_id(wish.endpoint)
     return dict(codec.plain(endpoints.attach(api.etcd, caller.id, wish)))
+
+
+def part(api: Api, caller: Node, body: dict[str, Any]) -> bool:
+    """Record that the node that asks builds its part of a `network`, by its id."""
+    _check_id(str(body["network"]))
+    reservations.take_part(api.etcd, caller.id, str(body["network"]))
+    return True
 
 
 def release(api: Api, caller: Node, body: dict[str, Any]) -> bool:
