@@ -247,6 +247,8 @@ def _overlays(
                 yield OverlayState(net.id, files[0], tunnels.read(files[0]))
             except (PlumbError, OSError) as error:
                 missing.append(f"the namespace of the network {net.name}: {error}")
+        else:
+            missing.append(f"the namespace of the network {net.name}: it is not in {folders[0]}")
 
 
 def _flows(containers: Iterable[ContainerState]) -> tuple[tuple[FlowState, ...], tuple[str, ...]]:

@@ -145,7 +145,9 @@ def test_a_counter_that_never_falls_is_no_reason_to_raise_a_limit() -> None:
     assert [each for each in mine.remedies if not isinstance(each, str)] == []
 
 
-DROPS = chain("FORWARD", rule("-j DROP", "drop", {"ct state": "invalid"}))
+DROPS, ON_INPUT = (
+    chain(name, rule("-j DROP", "drop", {"ct state": "invalid"})) for name in ("FORWARD", "INPUT")
+)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +156,8 @@ DROPS = chain("FORWARD", rule("-j DROP", "drop", {"ct state": "invalid"}))
         (host(conntrack_invalid=999, IpInReceives=1000), False),
         (host(conntrack_invalid=1000, IpInReceives=100_001), False),
         (host(conntrack_invalid=1000, IpInReceives=100_000), True),
+        (host(conntrack_invalid=1000, IpInReceives=100_000, Ip6InReceives=1), False),
+        (host(ON_INPUT, conntrack_invalid=1000, IpInReceives=100_000), True),
         (host(DROPS, conntrack_invalid=1000, IpInReceives=100_000), False),
     ],
 )
@@ -171,7 +175,7 @@ def test_the_kernel_s_counters_are_read(lab: Lab) -> None:
     sh("iptables -A OUTPUT -m conntrack --ctstate NEW -j ACCEPT; ping -c 1 127.0.0.1")
     with lab.host() as host:
         state = read.read(host).host
-    assert {"conntrack invalid", "conntrack early_drop", "TCPSynRetrans"} <= dict(
+    assert {"conntrack invalid", "conntrack early_drop", "TCPSynRetrans", "Ip6InReceives"} <= dict(
         state.counters
     ).keys()
     assert state.counter("IpInReceives") >= 2
@@ -258,6 +262,8 @@ def test_plumb_s_own_rules_are_held_against_its_record() -> None:
     """And an overlay's port is the swarm's."""
     own = replace(published(), networks=(replace(SHOP, engine="plumb"),))
     assert "port-not-rewritten" not in found(own)
+    mesh = replace(SHOP, driver="overlay", link="", bridge_in_host=False, multi_host=True)
+    assert "port-not-rewritten" not in found(replace(published(), networks=(mesh,)))
 
 
 # -- a kernel without the legacy tables ----------------------------------------------------

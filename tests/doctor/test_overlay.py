@@ -11,6 +11,7 @@ import pytest
 from plumb.doctor import diagnose, document, read
 from plumb.doctor.anonymise import anonymised
 from plumb.frozen import replace
+from plumb.kernel.diagnosis import tunnels
 from plumb.model.diagnosis.overlay_state import OverlayState, VxlanState
 from plumb.model.diagnosis.snapshot import (
     ChainState,
@@ -283,6 +284,19 @@ def test_a_node_of_plumb_s_is_read(mesh: tuple[Lab, str]) -> None:
     assert part.netns == netns
     assert (link.vni, link.port, link.mtu, link.vteps) == (4097, 4789, 1450, (PEER,))
     assert diagnose.diagnose(snapshot) == []
+
+
+@pytest.mark.needs("vxlan")
+def test_a_namespace_that_is_not_found_is_said(
+    mesh: tuple[Lab, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was looked at there, and no finding is no answer."""
+    monkeypatch.setattr(tunnels, "is_namespace", lambda file: False)
+    with mesh[0].host() as host:
+        snapshot = read.read(host)
+    assert snapshot.overlays == ()
+    assert [each for each in snapshot.missing if "the namespace of the network" in each]
+    assert {each.id for each in diagnose.diagnose(snapshot)} == {"not-read"}
 
 
 @pytest.mark.needs("vxlan")

@@ -89,3 +89,12 @@ def test_a_mounted_file_s_path_is_bytes(tmp_path: Path) -> None:
         holder.communicate()
 
     assert os.fsencode(found).endswith(b"/latin\xe9/resolv.conf")
+
+
+@pytest.mark.parametrize(
+    "line", ["dockerd --exec-root /x -H fd://", "dockerd -H fd:// --exec-root=/x"]
+)
+def test_an_option_has_its_value_behind_it_or_behind_its_sign(line: str) -> None:
+    """Go's and GNU's command lines take both."""
+    assert processes.option(line.split(), "--exec-root") == "/x"
+    assert processes.option(line.split(), "--exec") == processes.option([], "--exec-root") == ""

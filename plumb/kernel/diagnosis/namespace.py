@@ -61,6 +61,7 @@ COUNTED = frozenset(
         "IPReversePathFilter",
         "TCPSynRetrans",
         "IpInReceives",
+        "Ip6InReceives",
         "TcpInSegs",
         "TcpInCsumErrors",
         "UdpInDatagrams",
@@ -176,6 +177,9 @@ def _counters(host: bool) -> Iterator[tuple[str, int]]:
             for name, value in zip(names, values.split()[1:], strict=False):
                 if prefix + name in COUNTED:
                     yield prefix + name, int(value)
+    for name, value in (line.split() for line in _lines("snmp6")):
+        if name in COUNTED:
+            yield name, int(value)
     yield from _of_tracking() if host else ()
 
 

@@ -122,9 +122,13 @@ def command_line(pid: int) -> list[str]:
 
 
 def option(words: list[str], name: str) -> str:
-    """Return the word behind an option of a command line, "" without one."""
-    after = (words[number + 1] for number, word in enumerate(words[:-1]) if word == name)
-    return next(after, "")
+    """Return the word behind an option of a command line, or behind its =; "" without one."""
+    for number, word in enumerate(words):
+        if word == name and number + 1 < len(words):
+            return words[number + 1]
+        if name.startswith("--") and word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return ""
 
 
 def bind_source(pid: int, target: str) -> Iterator[str]:

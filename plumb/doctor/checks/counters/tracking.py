@@ -11,6 +11,8 @@ from plumb.model.diagnosis.snapshot import Snapshot
 from plumb.things.layer3 import dotted
 
 LIBERAL = "net/netfilter/nf_conntrack_tcp_be_liberal"
+CAME = ("IpInReceives", "Ip6InReceives")
+"""Counters of packets that came; connection tracking counts those of both versions."""
 STATISTICS = "conntrack -S"
 """Command that shows the counters of each processor."""
 LEAST, SHARE = 1000, 100
@@ -49,12 +51,15 @@ def invalid(snapshot: Snapshot) -> Iterator[Finding]:
     Nothing is told where a rule drops them, or where TCP's windows are not held against them.
     """
     host = snapshot.host
-    count, came = host.counter("conntrack invalid"), host.counter("IpInReceives")
+    count, came = host.counter("conntrack invalid"), sum(map(host.counter, CAME))
     masqueraded = any(net.nat and not net.internal for net in snapshot.bridges)
     if count < LEAST or count * SHARE < came or not masqueraded or host.setting(LIBERAL) == "1":
         return
     if not any(
-        _drops_invalid(rule.conditions, rule.verdict) for c in host.chains for rule in c.rules
+        _drops_invalid(rule.conditions, rule.verdict)
+        for chain in host.chains
+        if chain.hook not in ("input", "output")  # what is forwarded does not pass these
+        for rule in chain.rules
     ):
         yield Finding(
             "packets-invalid",
@@ -64,7 +69,7 @@ def invalid(snapshot: Snapshot) -> Iterator[Finding]:
             ("host",),
             (
                 f"{STATISTICS}: invalid {count}, the sum of all processors",
-                f"nstat -az IpInReceives: {came}",
+                f"nstat -az {' '.join(CAME)}: {came} in all",
                 (
                     f"sysctl {dotted(LIBERAL)} = {host.setting(LIBERAL) or '(none)'}, and no rule"
                     " drops what is INVALID"
