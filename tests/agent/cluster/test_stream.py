@@ -12,10 +12,14 @@ import pytest
 from plumb.agent.cluster.manager.service_feed import ServiceFeed
 from plumb.agent.cluster.published import Published
 from plumb.agent.cluster.session import Session
+from plumb.agent.cluster.state.service.template import digest
 from plumb.agent.cluster.stream.applying import Applier
 from plumb.agent.cluster.stream.services import StreamServices
 from plumb.errors import KernelRefused
-from plumb.model.cluster import Node, RemoteEndpoint
+from plumb.frozen import replace
+from plumb.model.cluster import Attached, Node, RemoteEndpoint
+from plumb.model.cnm import Network
+from plumb.model.service.assignment import Assignment
 from plumb.model.service.service import Service
 from plumb.model.service.spec import ServiceNetwork, ServiceSpec
 from plumb.model.service.task import Place, Task, TaskState
@@ -41,6 +45,31 @@ def test_connections_go_to_a_task_that_runs_and_whose_endpoint_is_published() ->
     feed.take_end(N1, PLACE.endpoint, published=True)
     feed.take_task("t", codec.dumps(_task(TaskState.FAILED)))
     assert _weights(feed) == {}
+
+
+@pytest.mark.parametrize("updates", [0, 1, 2])
+def test_a_task_of_whatever_version_waits_for_no_network_that_it_was_not_given(
+    updates: int,
+) -> None:
+    """A service remembers its last specification; a task may be of one before that."""
+    first = ServiceSpec("web", networks=(ServiceNetwork(N1),))
+    second = replace(first, networks=(ServiceNetwork(N1), ServiceNetwork(N2)))
+    third = replace(second, hostname="www")
+    history = (None, first, second, third)[updates : updates + 2]
+    previous, now = history
+    assert now is not None
+    feed = ServiceFeed()
+    feed.take_network(N1, codec.dumps(Network(N1, "n1", "overlay")))
+    feed.take_network(N2, codec.dumps(Network(N2, "n2", "overlay")))
+    feed.take_service(
+        "web", codec.dumps(Service("web", now, version=1 + updates, previous=previous))
+    )
+    task = replace(_task(TaskState.ASSIGNED), template=digest(first))
+    feed.take_task("t", codec.dumps(task))
+    (row,) = feed.assignments("n")["rows"]
+    spec = codec.decode(ServiceSpec, row["spec"])
+    attached = Attached(Network(N1, "n1", "overlay"), PLACE.ip, None, END.mac, None, ())
+    assert Assignment(task, spec, (attached,)).complete
 
 
 def _task(state: TaskState) -> Task:

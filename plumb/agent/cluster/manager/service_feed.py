@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from plumb.agent.cluster.state.service.template import digest
+from plumb.frozen import replace
 from plumb.model.cnm import Network
+from plumb.model.service.assignment import EVERYWHERE
 from plumb.model.service.service import Service
 from plumb.model.service.spec import EndpointMode, ServiceSpec
 from plumb.model.service.task import Place, Task, TaskState
@@ -128,14 +130,21 @@ class ServiceFeed:
                 yield ident, self._networks[ident]
 
     def _spec(self, task: Task, service: Service | None) -> ServiceSpec:
-        """The specification that a task was made from; the present one where that is not known."""
+        """The specification that a task was made from; the present one where that is not known.
+
+        That one may have networks that the task was never given a place on, and would wait for: it
+        is told without them.
+        """
         if service is None:
             return ServiceSpec("")
-        old = service.previous
-        older = old is not None and task.version < service.version
-        if old is not None and older and digest(old) == task.template:
+        old, now = service.previous, service.spec
+        if old is None or task.version >= service.version or digest(now) == task.template:
+            return now
+        if digest(old) == task.template:
             return old
-        return service.spec
+        given = EVERYWHERE | {place.network for place in task.places}
+        given |= {ident for ident, net in self._networks.items() if net.swarm}
+        return replace(now, networks=tuple(one for one in now.networks if one.network in given))
 
     def services_on(self, network: str) -> set[Where]:
         """Services that there are on a network."""
