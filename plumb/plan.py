@@ -15,6 +15,7 @@ to write, anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from errno import EEXIST
 from typing import Protocol
 
@@ -25,10 +26,16 @@ from plumb.things import HOST, Key, Stage, Thing
 
 @frozen
 class Step:
-    """Change to one object."""
+    """Change to one object.
+
+    Attributes:
+        before, after: its states.
+        taken_back: it is the inverse of a step that was taken, in a rollback.
+    """
 
     before: Thing | None
     after: Thing | None
+    taken_back: bool = field(default=False, compare=False)
 
     @property
     def thing(self) -> Thing:
@@ -39,7 +46,7 @@ class Step:
 
     def undo(self) -> Step:
         """Return the inverse step."""
-        return Step(self.after, self.before)
+        return Step(self.after, self.before, taken_back=True)
 
     def __str__(self) -> str:
         verb = "add" if self.before is None else "remove" if self.after is None else "change"

@@ -30,6 +30,7 @@ from plumb import root
 from plumb.kernel.netns.namespaces import call
 from plumb.kernel.netns.setns import CLONE_NEWNET, SELF, libc
 from plumb.kernel.process import shim
+from plumb.kernel.process.become import execute
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x20000, 0x4000000, 0x8000000, 0x20000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
@@ -217,7 +218,7 @@ def start(
                 os.chdir(folder)
             except OSError:
                 os.chdir("/")
-            shim.execute(list(argv), environment)
+            execute(list(argv), environment)
         except BaseException as error:
             os.write(2, f"plumb: cannot start {argv[0]}: {error}\n".encode())
         finally:

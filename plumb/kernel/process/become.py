@@ -6,6 +6,8 @@ The standard library and the shim only: the prefork server's client imports it.
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # as the shim's
+import errno
 import fcntl
 import os
 import sys
@@ -38,7 +40,29 @@ def become(spec: dict[str, Any]) -> NoReturn:
         end_with(parent)  # once more, after the change of the user
     if spec["isolated"]:
         fork_waiting(os.fork)
-    shim.execute(spec["argv"], spec["environment"], spec["advice"])
+    execute(spec["argv"], spec["environment"], spec["advice"])
+
+
+def _not_executed(name: str, error: OSError) -> str:
+    """Docker's words for a command that could not be executed."""
+    if error.errno == errno.ENOENT and "/" not in name:
+        return f'exec: "{name}": executable file not found in $PATH'
+    return f'exec: "{name}": {(error.strerror or str(error)).lower()}'
+
+
+def execute(argv: list[str], environment: dict[str, str], advice: str = "") -> NoReturn:
+    """Execute the command; if it cannot be, say why and then the advice.
+
+    Exit status 127 if it does not exist and 126 if it cannot be run, as in shells and Docker.
+    """
+    for number in shim.IGNORED:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvpe(argv[0], argv, environment)
+    except OSError as error:
+        sys.stderr.write(f"plumb: {_not_executed(argv[0], error)}{advice}\n")
+        sys.stderr.flush()
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
 def _fork() -> int:

@@ -66,64 +66,59 @@ def look(thing: Thing) -> Thing | None:
 
 
 def take(steps: Sequence[Step], done: list[Step]) -> None:
-    """Start and end commands, neighbours that are to start at the same time.
+    """Start and end commands: neighbours that are to start are made ready at the same time.
+
+    Those of a rollback are asked to end at the same time; others end one after the other, since
+    who removes containers may have chosen the order.
 
     Args:
         done: takes the steps that were done.
 
     Raises:
-        StepFailed: the first that could not be; those that were sent with it may be in `done`.
+        StepFailed: the first that could not be.
     """
-    for starts, some in groupby(steps, _is_start):
+    for (starts, taken_back), some in groupby(steps, _kind):
         left = list(some)
-        while left:
-            size = AT_ONCE if starts else 1
-            now, left = left[:size], left[size:]
-            _take_together(now, done)
+        size = AT_ONCE if starts else len(left) if taken_back else 1
+        for first in range(0, len(left), size):
+            _take_together(left[first : first + size], done)
 
 
-def _is_start(step: Step) -> bool:
-    return step.before is None
+def _kind(step: Step) -> tuple[bool, bool]:
+    """Tell of a step whether it starts a command, and whether it is of a rollback."""
+    return step.before is None, step.after is None and step.taken_back
 
 
 def _take_together(steps: Sequence[Step], done: list[Step]) -> None:
-    """Start some commands, or end one."""
+    """Start some commands, or end some."""
     first = steps[0]
     if first.after is None:
-        _end(first, done)
+        end_all([step.thing for step in steps if isinstance(step.thing, Process)])
+        done += steps
     elif first.before is not None:
         done += steps  # what differs is for the next start
     else:
         _start(steps, done)
 
 
-def _end(step: Step, done: list[Step]) -> None:
-    process = step.thing
-    assert isinstance(process, Process)
-    try:
-        end(process.folder, process.grace, process.stop_signal)
-    except PlumbError as refused:
-        raise StepFailed(refused, step, done) from refused
-    done.append(step)
-
-
 def _start(steps: Sequence[Step], done: list[Step]) -> None:
-    """Start commands and wait until they have been executed.
+    """Start commands and wait until they have been executed, in order.
 
     Raises:
         StepFailed: of Invalid, where there is no such user or command, or it cannot be executed; of
             KernelRefused, where its sandbox could not be entered.
     """
     specs = [_described(step, done) for step in steps]
-    answers = launch.launch(specs)
-    failed: list[tuple[Step, PlumbError]] = []
-    for step, described, answer in zip(steps, specs, answers, strict=True):
-        if launch.started(answer):
-            done.append(step)
-        else:
-            failed.append((step, _failure(described["argv"][0], answer)))
-    for step, failure in failed[:1]:
-        raise StepFailed(failure, step, done) from failure
+    try:
+        answers = launch.launch(specs)
+    except OSError as error:
+        words = error.strerror or str(error)
+        refused = KernelRefused("start a process beside the command", error.errno or 0, words)
+        raise StepFailed(refused, steps[0], done) from error
+    done += [step for step, answer in zip(steps, answers, strict=True) if launch.started(answer)]
+    for number in launch.refused(answers):
+        failure = _failure(specs[number]["argv"][0], answers[number])
+        raise StepFailed(failure, steps[number], done) from failure
 
 
 def _described(step: Step, done: list[Step]) -> dict[str, Any]:
@@ -155,13 +150,34 @@ def end(folder: str, grace: float = GRACE, stop_signal: int = signal.SIGTERM) ->
         grace: seconds between the stop signal and SIGKILL; below 0, it is never killed.
         stop_signal: number of the signal that asks it to end.
     """
+    _ask_to_end(folder, stop_signal)
+    _await_end(folder, grace)
+
+
+def end_all(processes: Sequence[Process]) -> None:
+    """End commands, each with its signal and its time, which all have at the same time."""
+    for each in processes:
+        _ask_to_end(each.folder, each.stop_signal)
+    asked = time.monotonic()
+    for each in processes:
+        left = max(0.0, asked + each.grace - time.monotonic())
+        _await_end(each.folder, each.grace if each.grace < 0 else left)
+
+
+def _ask_to_end(folder: str, stop_signal: int) -> None:
+    """Send the stop signal, and have no `settle` come."""
+    with suppress(OSError):  # the folder may be gone already, and all with it; or the disk is full
+        Path(folder, "ending").touch()
+    send(folder, stop_signal)
+
+
+def _await_end(folder: str, grace: float) -> None:
+    """Wait for the end of a command that was asked to; kill what has not ended in time."""
     command, shim_pid = alive(folder)
     if shim_pid == caller.this.pid:
         shim_pid = 0  # the shim has become the command that settles, which is this one
-    with suppress(OSError):  # the folder may be gone already, and all with it; or the disk is full
-        Path(folder, "ending").touch()
     if command:
-        _signal(command, stop_signal, grace) or _signal(command, signal.SIGKILL, 5.0)
+        _ends_within(command, grace) or _signal(command, signal.SIGKILL, 5.0)
     # The shim kills what the command left behind, and then writes how it ended.
     deadline = time.monotonic() + 6
     while (
@@ -221,6 +237,18 @@ def _signal(pid: int, kind: int, timeout: float) -> bool:
         return _wait_for_end(descriptor, timeout)
     except ProcessLookupError:
         return True
+    finally:
+        os.close(descriptor)
+
+
+def _ends_within(pid: int, seconds: float) -> bool:
+    """Wait for a process to end; True if it did."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return _wait_for_end(descriptor, seconds)
     finally:
         os.close(descriptor)
 

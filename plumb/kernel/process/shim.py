@@ -28,7 +28,9 @@ import time
 
 TYPE_CHECKING = False  # as typing's, which takes 3 ms to import
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
+
+    from plumb.kernel.process.logs.copier import Copier
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
 CLONE_NEWIPC, CLONE_NEWPID = 0x8000000, 0x20000000
@@ -207,28 +209,6 @@ def mount_own_sysfs() -> None:
         os.close(cgroups)
 
 
-def _not_executed(name: str, error: OSError) -> str:
-    """Docker's words for a command that could not be executed."""
-    if error.errno == errno.ENOENT and "/" not in name:
-        return f'exec: "{name}": executable file not found in $PATH'
-    return f'exec: "{name}": {(error.strerror or str(error)).lower()}'
-
-
-def execute(argv: list[str], environment: dict[str, str], advice: str = "") -> NoReturn:
-    """Execute the command; if it cannot be, say why and then the advice.
-
-    Exit status 127 if it does not exist and 126 if it cannot be run, as in shells and Docker.
-    """
-    for number in IGNORED:
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        os.execvpe(argv[0], argv, environment)
-    except OSError as error:
-        sys.stderr.write(f"plumb: {_not_executed(argv[0], error)}{advice}\n")
-        sys.stderr.flush()
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
-
-
 def descendants(pid: int) -> list[int]:
     """List all children of a process, and theirs."""
     found: list[int] = []
@@ -280,56 +260,37 @@ def main() -> int:
         os.close(answers)
     os.set_inheritable(ANSWERS, False)
     sys.path.append(specs[0]["settle_environment"]["PYTHONPATH"])
+    for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(caught, signal.SIG_IGN)
     if len(specs) == 1:
         return attend(specs[0], 0)
     from plumb.kernel.process import start_time  # noqa: F401  # once for all, what each needs
     from plumb.kernel.process.logs import copier  # noqa: F401
+    from plumb.kernel.process.starting import together
 
-    for number, spec in enumerate(specs):
-        if os.fork() == 0:
-            return attend(spec, number)
-    return 0
+    return together.start(specs, attend, ANSWERS)
 
 
-def attend(spec: dict[str, Any], number: int) -> int:
-    """Start a command, say how that went, and wait for its end."""
-    os.setsid()
-    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(caught, signal.SIG_IGN)
-    output, errors, ready = os.pipe(), os.pipe(), os.pipe()
-    if spec["isolated"]:
-        from plumb.kernel.process import pid_namespace
+def attend(spec: dict[str, Any], number: int, go: int = -1) -> int:
+    """Start a command, say how that went, and wait for its end.
 
-        child = pid_namespace.fork_init()
-    else:
-        child = os.fork()
-    if child == 0:
-        _run_child(spec, output[1], errors[1], ready)
-    for theirs in (ready[1], output[1], errors[1]):
-        os.close(theirs)
-    from plumb.kernel.process.logs import copier
-    from plumb.kernel.process.start_time import started
-
-    sources = {"stdout": output[0], "stderr": errors[0]}
-    log = copier.Copier(sources, copier.keepers(spec["log"]))
-    with os.fdopen(ready[0], "rb") as failure:
-        failure_text = failure.read(LONGEST_REASON).decode(errors="replace").replace("\n", " ")
-    answer = (
-        f"- {failure_text}"
-        if failure_text
-        else f"{child} {started(child)} {os.getpid()} {started(os.getpid())}"
-    )
-    if not failure_text:
-        _write(f"{spec['folder']}/pid", answer)
-    os.write(ANSWERS, f"{number} {answer}\n".encode())
+    Args:
+        number: the command's, with which the answer begins.
+        go: descriptor that tells when the command is to be executed; -1: as soon as it can be.
+    """
+    try:
+        child, log, refusal = _begin(spec, number, go)
+    except (OSError, RuntimeError) as error:  # RuntimeError: _thread's, for EAGAIN
+        code, words = getattr(error, "errno", errno.EAGAIN), getattr(error, "strerror", error)
+        os.write(ANSWERS, f"{number} - {code} {spec['argv'][0]}: {words}\n".encode())
+        return 1
     os.close(ANSWERS)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     status = reap(child)
     log.copied.acquire(timeout=5)
-    if not failure_text:
+    if not refusal:
         try:
             _write(f"{spec['folder']}/exit", str(os.waitstatus_to_exitcode(status)))
         except OSError:
@@ -342,7 +303,58 @@ def attend(spec: dict[str, Any], number: int) -> int:
     return 0
 
 
-def _run_child(spec: dict[str, Any], output: int, errors: int, ready: tuple[int, int]) -> None:
+def _begin(spec: dict[str, Any], number: int, go: int) -> tuple[int, Copier, str]:
+    """Start a command and answer; return its pid, the copier of its output, and why it is not."""
+    os.setsid()
+    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    output, errors, ready = os.pipe(), os.pipe(), os.pipe()
+    if spec["isolated"]:
+        from plumb.kernel.process import pid_namespace
+
+        child = pid_namespace.fork_init()
+    else:
+        child = os.fork()
+    if child == 0:
+        _run_child(spec, output[1], errors[1], ready, go)
+    for theirs in (ready[1], output[1], errors[1], *([go] if go >= 0 else [])):
+        os.close(theirs)
+    from plumb.kernel.process.logs import copier
+    from plumb.kernel.process.start_time import started
+
+    sources = {"stdout": output[0], "stderr": errors[0]}
+    log = copier.Copier(sources, copier.keepers(spec["log"]))
+    refusal = _outcome(ready[0], spec["argv"][0], waits=go >= 0)
+    answer = f"- {refusal}"
+    if not refusal:
+        answer = f"{child} {started(child)} {os.getpid()} {started(os.getpid())}"
+        _write(f"{spec['folder']}/pid", answer)
+    os.write(ANSWERS, f"{number} {answer}\n".encode())
+    return child, log, refusal
+
+
+def _outcome(ready: int, name: str, *, waits: bool) -> str:
+    """Wait until the command is executed; return why it is not, or "".
+
+    Its process says "+" when nothing is left but that, and a closed pipe says that it is done.
+
+    Args:
+        waits: the "+" is to be passed on, and the process waits for its turn.
+    """
+    said = b""
+    while part := os.read(ready, 1 << 16):
+        said += part
+        if waits and said == b"+":
+            os.write(ANSWERS, said)
+    os.close(ready)
+    if not said:
+        return f"0 {name}: its process has ended before it was executed"
+    reason = said.removeprefix(b"+")[:LONGEST_REASON]
+    return reason.decode(errors="replace").replace("\n", " ")
+
+
+def _run_child(
+    spec: dict[str, Any], output: int, errors: int, ready: tuple[int, int], go: int
+) -> None:
     try:
         os.close(ready[0])
         os.set_inheritable(ready[1], False)
@@ -356,11 +368,18 @@ def _run_child(spec: dict[str, Any], output: int, errors: int, ready: tuple[int,
             os._exit(1)
         for source, target in ((null, 0), (output, 1), (errors, 2)):
             os.dup2(source, target)
-        os.closerange(3, ready[1])
+        os.closerange(3, max(3, go))
+        os.closerange(max(3, go + 1), ready[1])
         if spec["isolated"]:
             from plumb.kernel.process import pid_namespace
 
             pid_namespace.fork_waiting(os.fork)
+        if go >= 0:
+            from plumb.kernel.process.starting import together
+
+            together.wait_for_turn(spec["argv"][0], spec["environment"], go, ready[1])
+        else:
+            os.write(ready[1], b"+")
         os.execvpe(spec["argv"][0], spec["argv"], spec["environment"])
     except OSError as error:
         os.write(ready[1], f"{error.errno} {spec['argv'][0]}: {error.strerror or error}".encode())

@@ -27,14 +27,20 @@ LONGEST = 1 << 16
 
 
 def launch(specs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Start a shim for each of these commands, and wait until each is executed or cannot be.
+    """Start a shim for each of these commands, and wait until each is executed or will not be.
+
+    They are executed in order, and none if one is known to be impossible before that.
 
     Args:
         specs: commands, as `shim.main` takes them.
 
     Returns:
         The shims' answers in the same order: the pids and start times of the command and its shim,
-        or "- ERRNO reason"; empty of one that died without a word.
+        or "- ERRNO reason"; empty of one that was not executed since another was refused, or that
+        died without a word.
+
+    Raises:
+        OSError: there are too many processes or open files.
     """
     reader, writer = os.pipe()
     try:
@@ -69,6 +75,12 @@ def launch(specs: Sequence[Mapping[str, Any]]) -> list[str]:
 def started(answer: str) -> bool:
     """Tell whether an answer says that the command runs."""
     return bool(answer) and not answer.startswith("-")
+
+
+def refused(answers: Sequence[str]) -> list[int]:
+    """List the numbers of the answers that say why a command is not executed, or say nothing."""
+    silent = [number for number, answer in enumerate(answers) if not answer]
+    return [n for n, answer in enumerate(answers) if answer.startswith("-")] + silent
 
 
 def _answers(reader: int, count: int) -> list[str]:
