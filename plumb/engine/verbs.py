@@ -14,7 +14,7 @@ from plumb.engine import attachments, container_links, containers, networks
 from plumb.engine.operation import Operation
 from plumb.errors import PlumbError, beginning
 from plumb.model import keywords
-from plumb.model.cnm import Attachment, Network, Sandbox
+from plumb.model.cnm import Attachment, Network, Sandbox, Status
 from plumb.model.keywords import ContainerOptions, EndpointOptions, NetworkOptions
 from plumb.model.keywords.values import reference, text
 
@@ -105,9 +105,14 @@ class Verbs(ABC):
             return containers.create(op, _sandbox(op, name, options))
 
     def start(self, container: str | Sandbox) -> Sandbox:
-        """`start`."""
+        """`start`; one whose command has ended a moment ago, too."""
+        name = reference(container, "container")
         with self._within() as op:
-            return containers.start(op, reference(container, "container"))
+            if op.the_sandbox(name).status is Status.RUNNING:
+                from plumb.engine.lifecycle import endings  # lazy: few commands need it
+
+                endings.settled_before(op, name)
+            return containers.start(op, name)
 
     def run(
         self, name: str = "", *, foreground: bool = False, **options: Unpack[ContainerOptions]

@@ -109,6 +109,18 @@ def settled(op: Operation, reference: str) -> bool:
     return True
 
 
+def settled_before(op: Operation, reference: str) -> None:
+    """Settle a container whose command has told its exit code, ahead of the `settle` of its shim.
+
+    That waits for the writers' lock, which the caller has.
+    """
+    from plumb.kernel.process import commands
+
+    folder = op.layout.container(op.the_sandbox(reference).id)
+    if commands.exit_code(folder) is not None:
+        settled(op, reference)
+
+
 def start_with_host(boxes: Iterable[Sandbox], start: Callable[[Sandbox], object]) -> None:
     """Start those of stopped containers that start with the host, as Docker's with its daemon."""
     for box in boxes:
