@@ -70,9 +70,10 @@ def enter(spec: dict[str, Any]) -> None:
             `make_read_only` takes it, or empty), `isolated` (its PID and IPC namespaces are its
             own), `user` and `working_dir` (as `identity.assume` takes them).
     """
+    import warnings  # noqa: F401  # as os.execvpe does, which may not read it any more by then
+
     if spec["user"] or spec["working_dir"]:
         from plumb.kernel.process import identity  # now, since a new /tmp may hide it
-
     if spec["beside"]:
         # By pidfd, so that a pid which is another process's by now cannot be entered by mistake.
         flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET
