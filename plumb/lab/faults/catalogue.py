@@ -248,7 +248,7 @@ FAULTS = (
         "direct-access-dropped",
         "plumb network create away; plumb run -d --name own --network away;"
         " plumb exec own ping -c 5 -i 0.2 -W 1 172.20.0.2 || true",
-        remedy=2,
+        remedy="iptables -t raw -Z PREROUTING",
         grade=Grade.HINT,
         after="plumb rm -f own; plumb network rm away",
         level=3,
