@@ -55,7 +55,7 @@ class RuleLine:
         native: True for a table of nft's own, rather than of iptables.
         backend: "nft" or "legacy"; handle: nft's number for the rule.
         beside: of a policy of iptables', who else has chains in its table and variant: an engine
-            ("engine"), "ufw".
+            ("engine"), "ufw"; and `ENTERED`.
     """
 
     place: Netns
@@ -274,18 +274,21 @@ def _line(step: RuleHit, listing: RulesetListing, reasons: Why, hook: str) -> Ru
         native,
         step.backend,
         step.handle,
-        _beside(saved) if step.kind is RuleKind.POLICY else frozenset(),
+        _beside(saved, step.chain) if step.kind is RuleKind.POLICY else frozenset(),
     )
 
 
-def _beside(chains: Iterable[str]) -> frozenset[str]:
+def _beside(chains: Mapping[str, tuple[str, Sequence[str]]], chain: str) -> frozenset[str]:
     """Owners of chains in a table of iptables, as far as a remedy may concern them."""
-    return frozenset(
+    found = {
         who
         for name in chains
         for who, start in (("engine", ENGINES), ("ufw", ("ufw-",)))
         if name.startswith(start)
-    )
+    }
+    if any(f"-j {start}" in rule for rule in chains.get(chain, ("", ()))[1] for start in ENGINES):
+        found.add(ENTERED)
+    return frozenset(found)
 
 
 def _verdict(words: str, chains: Mapping[str, object]) -> str:
@@ -303,6 +306,8 @@ def _verdict(words: str, chains: Mapping[str, object]) -> str:
 
 ENGINES = ("DOCKER", "PLUMB", "NETAVARK", "CNI-")
 """Beginnings of the names of engines' chains."""
+ENTERED = "engine's rules"
+"""Said of a policy whose chain leads to one of an engine's, so that its rules are asked."""
 ASIDE = TABLES - {"filter"}
 """Tables of iptables whose policies do not filter, as a rule."""
 TARGETS = {

@@ -19,7 +19,7 @@ from plumb.trace.causes.case import Case, Cause
 from plumb.trace.causes.remedies import deleting, tool, within
 from plumb.trace.headers import Direction, Packet
 from plumb.trace.path import Ending
-from plumb.trace.rule_steps import RuleLine
+from plumb.trace.rule_steps import ENTERED, RuleLine
 
 
 def find(case: Case) -> Cause | None:
@@ -160,9 +160,13 @@ def _policy(case: Case, line: RuleLine) -> Cause | None:
         if net.bridge_in_host and case.crossed(line.place.name, net.link, case.end.way)
     )
     net = next(crossed, None) or _goal_network(case)
-    missing = net is not None and not any(
-        each.hook == "forward" and ENGINES.search(f"{each.chain} {each.text}")
-        for each in case.story.lines(case.end.way)
+    missing = (
+        net is not None
+        and ENTERED not in line.beside
+        and not any(
+            each.hook == "forward" and ENGINES.search(f"{each.chain} {each.text}")
+            for each in case.story.lines(case.end.way)
+        )
     )
     engine = owners.words(case, net)
     says = "nothing in FORWARD accepts it, and the policy drops what nothing accepts"
