@@ -432,8 +432,12 @@ def test_what_ends_the_caller_ends_the_work(shop: Lab, number: signal.Signals) -
 
 
 def test_a_stopped_command_goes_on(shop: Lab) -> None:
-    """Ctrl-Z stops the work as well; fg lets both go on."""
-    with waiting(shop, "network", "create", "n") as (ran, worker):
+    """Ctrl-Z stops the work as well; fg lets both go on.
+
+    It has a group of its own, as a shell's jobs have: the kernel discards SIGTSTP in an orphaned
+    one, which the suite's may be.
+    """
+    with waiting(shop, "network", "create", "n", process_group=0) as (ran, worker):
         ran.send_signal(signal.SIGTSTP)
         until(lambda: state(ran.pid) == state(worker) == "T", "both are stopped")
         ran.send_signal(signal.SIGCONT)

@@ -95,14 +95,19 @@ def test_a_signal_reaches_the_command_once(net: Lab, number: int) -> None:
     assert said(ran, "\n") == (7, "", "")
 
 
+def sleeping(lab: Lab) -> list[int]:
+    """The processes of the lab's containers that execute sleep."""
+    return [pid for pid, words in marked(lab).items() if words.startswith("sleep")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=int)
 def test_a_command_that_a_signal_ends_gives_its_status(net: Lab, number: signal.Signals) -> None:
     """128 + N, and the container is gone: as it is with Docker."""
     ran = foreground(net, "sh", "-c", "echo ready; exec sleep 1000")
     assert line(ran) == "ready\n"
     if number == signal.SIGKILL:
-        command = next(pid for pid, words in marked(net).items() if words.startswith("sleep"))
-        os.kill(command, number)
+        until(lambda: sleeping(net), "the shell has executed it")
+        os.kill(sleeping(net)[0], number)
     else:
         ran.send_signal(number)
     assert said(ran)[0] == 128 + number
