@@ -87,10 +87,13 @@ def test_it_prints_the_same_and_ends_the_same(shop: Lab, argv: list[str]) -> Non
     assert timeless(warm) == timeless(said(start(shop, *argv, env=COLD)))
 
 
+LENGTHS = r"(?:Less than a second|\d+ seconds?|About a minute|\d+ minutes)"
+
+
 def timeless(ended: tuple[int, str, str]) -> tuple[int, str, str]:
     """The same without lengths of time, which go on between two listings, nor their padding."""
     status, out, err = ended
-    return status, re.sub(r"(?:\d+ seconds?|About a minute|\d+ minutes)|(?<= ) +", "", out), err
+    return status, re.sub(rf"{LENGTHS}|(?<= ) +", "", out), err
 
 
 @pytest.mark.parametrize(
