@@ -8,8 +8,8 @@ import pytest
 
 from plumb.doctor import read
 from tests.doctor import faults
-from tests.foreign.dockerd import MISSING, Dockerd, dockerd
-from tests.labs import HOST_IP, sh
+from tests.foreign.dockerd import MISSING, Dockerd, in_swarm
+from tests.labs import sh
 
 pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING)),
@@ -20,12 +20,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def swarm() -> Iterator[Dockerd]:
     """A manager with an overlay network, on which a container is."""
-    with dockerd() as made, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOCKER_HOST", f"unix://{made.socket}")
-        listens = {"ListenAddr": f"{HOST_IP}:2377", "AdvertiseAddr": HOST_IP}
-        made.ask("POST", "/swarm/init", listens)
-        made.network("mesh", "10.50.0.0/24", Driver="overlay", Attachable=True)
-        made.run("web", "mesh")
+    with in_swarm() as made:
         yield made
 
 

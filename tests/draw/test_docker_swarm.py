@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.foreign.dockerd import MISSING, dockerd
-from tests.labs import HOST_IP
+from tests.foreign.dockerd import MISSING, in_swarm
 
 pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING)),
@@ -20,12 +19,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def picture() -> Iterator[Any]:
     """A manager with an overlay network, on which a container is."""
-    with dockerd() as made, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOCKER_HOST", f"unix://{made.socket}")
-        listens = {"ListenAddr": f"{HOST_IP}:2377", "AdvertiseAddr": HOST_IP}
-        made.ask("POST", "/swarm/init", listens)
-        made.network("mesh", "10.50.0.0/24", Driver="overlay", Attachable=True)
-        made.run("web", "mesh")
+    with in_swarm() as made:
         yield json.loads(made.lab.plumb("draw", "--json").stdout)
 
 

@@ -290,3 +290,15 @@ def image() -> bytes:
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(entry)
     return made.getvalue()
+
+
+@contextmanager
+def in_swarm() -> Iterator[Dockerd]:
+    """An Engine that manages a swarm, with an overlay network, mesh, on which a container is."""
+    with dockerd() as made, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{made.socket}")
+        listens = {"ListenAddr": f"{labs.HOST_IP}:2377", "AdvertiseAddr": labs.HOST_IP}
+        made.ask("POST", "/swarm/init", listens)
+        made.network("mesh", "10.50.0.0/24", Driver="overlay", Attachable=True)
+        made.run("web", "mesh")
+        yield made
