@@ -10,7 +10,7 @@ from plumb.explain.known_rules import SOMEBODYS, known
 from plumb.kernel.netfilter.iptables_save import parse
 from plumb.model.observations import Netns, RuleHit, RuleKind
 from plumb.things.iptables import Family, Policy, Rule
-from plumb.trace.rule_steps import NO_RECORD, RulesetListing, listed, read, recorded
+from plumb.trace.rule_steps import ENTERED, NO_RECORD, RulesetListing, listed, read, recorded
 
 HOST = Netns("host", "")
 SAVED = parse("""*filter
@@ -164,6 +164,19 @@ def test_plumbs_own_reasons_come_first() -> None:
 
     assert (line.why, line.mine) == ("because of c1", True)
     assert last.why == "forwarding was off"
+
+
+def test_a_policy_knows_whether_its_chain_leads_to_an_engine() -> None:
+    """Chains alone do not say so: a flush of FORWARD leaves them."""
+    drop = step("FORWARD", 0, "drop", RuleKind.POLICY)
+    flushed = {**SAVED, "filter": {**SAVED["filter"], "FORWARD": ("DROP", [])}}
+    without = replace(LISTING, saved={("nft", "ip"): flushed})
+    found = [
+        line.beside
+        for listing in (LISTING, without)
+        for line in read([drop], {"host": listing}, NO_RECORD)
+    ]
+    assert found == [{"engine", ENTERED}, {"engine"}]
 
 
 @pytest.mark.parametrize(
