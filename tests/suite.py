@@ -4,8 +4,10 @@
     native    what this machine's kernel can run, of the dear modules one test in five
     all       all of it, and beside it in guests (tests/vm) what this kernel lacks something for
 
-A few failures of `all` are tried again when nothing else runs: one that passes then is named as
-unsteady in the summary, which asks for a mend, and stops nobody.
+A test that waits for ever fails by pytest's `timeout`; a part that says nothing for longer than
+that is ended, after a list of the processes that there are. A few failures of `all` are tried again
+when nothing else runs: one that passes then is named as unsteady in the summary, which asks for a
+mend, and stops nobody.
 
 The suite waits more than it computes, for what must not come, so it runs as eight processes. What
 measures time runs in one process when all others are done, and so does QEMU's guest: an emulated
@@ -20,7 +22,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +36,10 @@ PYTEST = (sys.executable, "-m", "pytest")
 WORKERS = 8
 FEW = 8
 """So many failures may be a matter of load; more are a fault."""
+SILENCE = 1200.0
+"""Seconds in which some test of a part must end: twice what one may take (pyproject.toml)."""
+A_MINUTE = 60.0
+PROCESSES = ("ps", "-e", "--forest", "-o", "pid,stat,etimes,wchan:24,args", "--cols", "160")
 GUESTS = ("user-mode", "qemu")
 CHECKED = (
     *("tests/test_lint.py", "tests/test_layers.py", "tests/test_golden.py", "tests/test_plan.py"),
@@ -131,11 +139,14 @@ def _in_a_guest(kind: str, report: Path, tests: Sequence[str]) -> list[str]:
 
 
 class _Part:
-    """A process whose output is on ours, line by line, with something before each line."""
+    """A process whose output is on ours, line by line, with something before each line.
+
+    It is interrupted when it has printed nothing for `silence` seconds, and killed a minute later.
+    """
 
     _saying = threading.Lock()
 
-    def __init__(self, prefix: str, argv: list[str]) -> None:
+    def __init__(self, prefix: str, argv: list[str], silence: float = SILENCE) -> None:
         environment = {**os.environ, "PLUMB_TESTS_PYTHON": sys.executable}
         self._process = subprocess.Popen(
             argv,
@@ -145,27 +156,49 @@ class _Part:
             env=environment,
         )
         assert self._process.stdout is not None
+        self._prefix, self._silence, self._heard = prefix, silence, time.monotonic()
         self._reader = threading.Thread(
-            target=self._copy, args=(prefix.encode(), self._process.stdout), daemon=True
+            target=self._copy, args=(self._process.stdout,), daemon=True
         )
         self._reader.start()
 
     def ended(self) -> int:
         """Wait for it; its exit status."""
-        status = self._process.wait()
-        self._reader.join()
-        return status
+        while (quiet := time.monotonic() - self._heard) < self._silence:
+            with suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(self._silence - quiet)
+                self._reader.join(A_MINUTE)  # what it left running may have its output open
+                return status
+        self._say(f"{self._prefix}nothing was printed for {self._silence:g} s; there is".encode())
+        self._say(subprocess.run(PROCESSES, capture_output=True, check=False).stdout)
+        self._process.send_signal(signal.SIGINT)  # pytest says then what has failed so far
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(A_MINUTE)
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(A_MINUTE)
+        return 1
 
     def end(self) -> None:
         """Have it end, if it has not."""
         self._process.terminate()
         self._process.wait()
 
-    def _copy(self, prefix: bytes, said: IO[bytes]) -> None:
-        for line in said:
-            with self._saying:
-                sys.stdout.buffer.write(prefix + line)
-                sys.stdout.buffer.flush()
+    def _copy(self, said: IO[bytes]) -> None:
+        begun = b""
+        with said:
+            while some := os.read(said.fileno(), 1 << 16):
+                self._heard = time.monotonic()
+                *lines, begun = (begun + some).split(b"\n")
+                for line in lines:
+                    self._say(self._prefix.encode() + line)
+            if begun:
+                self._say(self._prefix.encode() + begun)
+
+    def _say(self, line: bytes) -> None:
+        with self._saying:
+            sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ WORKERS = {"user-mode": workers(4), "qemu": workers(2)}
 
 User-mode Linux has one processor, which two would leave idle: its tests wait much of their time.
 """
+PATIENCE = "--timeout=3000"
+"""Seconds that a test may take on an emulated kernel beside a busy machine's other tests."""
 LEFT_OPEN = ("-W", "ignore:unclosed file:ResourceWarning")
 """python-iptables does not close what it calls modprobe with, on kernels that have modules."""
 NOT_THERE = (
@@ -64,6 +66,7 @@ def run(argv: Sequence[str], report: Path, in_user_mode: bool = False) -> int | 
         "no:cacheprovider",
         "-p",
         "tests.vm.report_failures",
+        PATIENCE,
         *NOT_THERE,
         *LEFT_OPEN,
         "@/guest/arguments",
