@@ -18,7 +18,7 @@ from plumb.foreign import podman
 from plumb.foreign.values import Engine
 from plumb.frozen import collector_paused, replace
 from plumb.kernel.diagnosis import machine, namespace, tunnels
-from plumb.kernel.foreign import files_inside
+from plumb.kernel.foreign import dockerd, files_inside
 from plumb.model.cnm import Network
 from plumb.model.diagnosis import overlay_state
 from plumb.model.diagnosis.overlay_state import OverlayState
@@ -67,7 +67,7 @@ def read(host: Host) -> Snapshot:
             owned[0],
             tuple(owned[1:]),
             containers,
-            tuple(_networks(targets, host.settings)),
+            tuple(_networks(targets, host.settings, mine.processes)),
             flows,
             mine,
             tuple(_overlays(targets, tunnels.folders(mine.processes), missing)),
@@ -180,7 +180,12 @@ def _ends(member: Member) -> Iterable[EndState]:
         yield EndState(end.network, end.mac, end.ip, end.ip6, end.ports)
 
 
-def _networks(targets: TargetResolver, settings: Settings) -> Iterable[NetworkState]:
+def _networks(
+    targets: TargetResolver, settings: Settings, running: Iterable[tuple[int, str]]
+) -> Iterable[NetworkState]:
+    refused = next(
+        (text for each in dockerd.among(running) if (text := each.refused("iptables"))), ""
+    )
     foreign = {
         each.network.id: (str(each.source.engine), each.driver) for each in targets.foreign.networks
     }
@@ -188,7 +193,8 @@ def _networks(targets: TargetResolver, settings: Settings) -> Iterable[NetworkSt
         engine, driver = foreign.get(net.id, (PLUMB, net.driver))
         made = _network(net, engine, driver)
         rules = engine != PLUMB or settings.firewall(4)
-        yield made if rules else replace(made, masquerade=False)
+        made = made if rules else replace(made, masquerade=False)
+        yield replace(made, unruled=refused) if engine == Engine.DOCKER else made
 
 
 def _network(net: Network, engine: str, driver: str) -> NetworkState:

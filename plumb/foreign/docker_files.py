@@ -9,6 +9,7 @@ so a network is known by what its endpoints say.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,10 +18,10 @@ from plumb.foreign import docker_api, fields
 from plumb.foreign.docker import BRIDGE_NAME
 from plumb.foreign.values import Engine, ForeignHost, Source
 from plumb.frozen import frozen
-from plumb.kernel.foreign import documents, processes
+from plumb.kernel.foreign import dockerd, documents, processes
+from plumb.kernel.foreign.dockerd import Dockerd
 from plumb.kernel.foreign.processes import Process
 
-CONFIG_FOLDER, DATA_ROOT = "/etc/docker", "/var/lib/docker"
 DOCKER_NAMESPACE = "moby"
 """Docker's namespace of containerd."""
 DEFAULT_BRIDGE = "docker0"
@@ -83,14 +84,28 @@ def read(running: Iterable[Process]) -> ForeignHost:
     """
     running = list(running)
     found = {each.ident: each for each in shims(running) if each.namespace == DOCKER_NAMESPACE}
-    ports = list(_proxied(running))
-    containers = [_document(each, ports) for each in found.values()]
-    folders = {folder for each in found.values() if (folder := _folder(each))}
+    ports, daemons = list(_proxied(running)), daemons_of(running)
+    roots = list(_data_roots(daemons))
+    known = [(each, _folder(each, roots)) for each in found.values()]
+    containers = [_document(each, folder, ports) for each, folder in known]
+    folders = {folder for _, folder in known if folder}
     if not containers:
         return ForeignHost()
     ages = (documents.age(f"{folder}/config.v2.json") for folder in folders)
     source = Source(Engine.DOCKER, _origin(folders), max(ages, default=0.0))
-    return docker_api.of_documents(list(_networks(containers)), containers, source)
+    default = next((each.text("bridge") for each in daemons), "") or DEFAULT_BRIDGE
+    return docker_api.of_documents(list(_networks(containers, default)), containers, source)
+
+
+def daemons_of(running: Iterable[Process]) -> list[Dockerd]:
+    """List the dockerds in the calling thread's network namespace.
+
+    Args:
+        running: the processes of this machine.
+    """
+    here = processes.identity("")
+    mine = ((each.pid, each.name) for each in running if each.namespace == here)
+    return list(dockerd.among(mine))
 
 
 def _origin(folders: Iterable[str]) -> str:
@@ -98,12 +113,16 @@ def _origin(folders: Iterable[str]) -> str:
     return fields.printable(found)
 
 
-def data_root() -> str:
-    """Return the folder of Docker's data: the one that daemon.json names, or the usual one."""
-    return fields.text(documents.read(CONFIG_FOLDER, "daemon.json"), "data-root") or DATA_ROOT
+def _data_roots(daemons: Iterable[Dockerd]) -> Iterator[str]:
+    """Folders in which Docker's data may be, of a dockerd that runs and of one that does not."""
+    for each in daemons:
+        root = each.text("data-root", dockerd.DATA_ROOT)
+        yield from (root, f"{each.root}{root}")
+    folder, file = os.path.split(dockerd.CONFIG)
+    yield fields.text(documents.read(folder, file), "data-root") or dockerd.DATA_ROOT
 
 
-def _folder(shim: Shim) -> str:
+def _folder(shim: Shim, roots: Iterable[str]) -> str:
     """Folder of a container; empty where none has its document.
 
     Its resolv.conf is mounted from there, or from that of the container whose namespace it shares:
@@ -111,16 +130,17 @@ def _folder(shim: Shim) -> str:
     """
     sources = processes.bind_source(shim.pid, "/etc/resolv.conf")
     known = [source.rsplit("/", 2)[0] for source in sources]
-    folders = [*known, f"{data_root()}/containers"]
+    folders = [*known, *(f"{root}/containers" for root in roots)]
     candidates = [f"{folder}/{shim.ident}" for folder in folders]
     return next(
         (each for each in candidates if documents.read(each, "config.v2.json") is not None), ""
     )
 
 
-def _document(shim: Shim, ports: Iterable[tuple[str, str, Mapping[str, str]]]) -> dict[str, Any]:
+def _document(
+    shim: Shim, folder: str, ports: Iterable[tuple[str, str, Mapping[str, str]]]
+) -> dict[str, Any]:
     """Document of a container, as the API would send it."""
-    folder = _folder(shim)
     config = fields.mapping(documents.read(folder, "config.v2.json") if folder else None)
     host = fields.mapping(documents.read(folder, "hostconfig.json") if folder else None)
     settings = dict(fields.mapping(config, "NetworkSettings"))
@@ -166,20 +186,24 @@ def _ports_of(
     return found
 
 
-def _networks(containers: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Documents of networks, of what their endpoints say."""
+def _networks(containers: Iterable[Any], default: str) -> Iterator[dict[str, Any]]:
+    """Documents of networks, of what their endpoints say.
+
+    Args:
+        default: bridge of the network called "bridge".
+    """
     yielded = set()
     for container in containers:
         for name, end in fields.mapping(container, "NetworkSettings", "Networks").items():
             ident = fields.text(end, "NetworkID")
             if ident and ident not in yielded:
                 yielded.add(ident)
-                yield _network(name, ident, end)
+                yield _network(name, ident, end, default)
 
 
-def _network(name: str, ident: str, end: Any) -> dict[str, Any]:
-    default = name == "bridge"
-    bridge = DEFAULT_BRIDGE if default else f"br-{ident[:12]}"
+def _network(name: str, ident: str, end: Any, default: str) -> dict[str, Any]:
+    named = default if name == "bridge" else ""
+    bridge = named or f"br-{ident[:12]}"
     drivers = {"host": "host", "none": "null"}
     driver = "bridge" if documents.has_link(bridge) else drivers.get(name, "null")
     return {
@@ -187,7 +211,7 @@ def _network(name: str, ident: str, end: Any) -> dict[str, Any]:
         "Name": name,
         "Driver": driver,
         "EnableIPv6": bool(fields.text(end, "GlobalIPv6Address")),
-        "Options": {BRIDGE_NAME: bridge} if default else {},
+        "Options": {BRIDGE_NAME: named} if named else {},
         "IPAM": {"Config": list(_subnets(end))},
     }
 

@@ -17,6 +17,19 @@ PODMAN_FOLDER = "/run/libpod"
 """Folder that a host has on which root's Podman has run since the boot."""
 
 
+def docker_sockets() -> list[str]:
+    """List the sockets that a dockerd serves which runs here, where it is told other ones.
+
+    plumb looks at the processes only on a host that shows a sign of Docker.
+    """
+    if not any(map(os.path.isdir, DOCKER_FOLDERS)):
+        return []
+    from plumb.foreign import docker_files  # lazy: few hosts have Docker
+
+    found = docker_files.daemons_of(processes.running())
+    return [path for each in found for path in each.sockets]
+
+
 def beside_daemons(found: ForeignHost) -> ForeignHost:
     """Add Docker's and Podman's containers, where they have not answered, and CNI's networks'.
 

@@ -32,7 +32,11 @@ def read(seconds: float | None = None) -> ForeignHost:
     begun = time.monotonic()
     podman = podman_socket()
     share = 0.5 if os.path.exists(podman) else 1.0  # a hung dockerd leaves time for Podman
-    answered = _api(docker_socket(), Engine.DOCKER, begun + given * share)
+    docker, deadline = docker_socket(), begun + given * share
+    answered = _api(docker, Engine.DOCKER, deadline)
+    if docker == DOCKER_SOCKET and not os.path.exists(docker):
+        for path in others.docker_sockets():
+            answered = answered or _api(path, Engine.DOCKER, deadline)
     return others.beside_daemons(answered + _api(podman, Engine.PODMAN, begun + given))
 
 

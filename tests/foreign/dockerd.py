@@ -66,6 +66,7 @@ class Dockerd:
     Attributes:
         lab: its host; folder: where all of it lies.
         settings: its daemon.json; mounts: a process in its mount namespace.
+        in_file: its folders and its socket stand in daemon.json, not on its command line.
         pids: first processes of its containers, by name.
     """
 
@@ -74,6 +75,7 @@ class Dockerd:
     process: subprocess.Popen[bytes]
     settings: Mapping[str, Any]
     mounts: int
+    in_file: bool = False
     pids: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -162,7 +164,7 @@ class Dockerd:
                 self.started(name)
             case ["systemctl", "restart", "docker"]:
                 _stop(self.process)
-                self.process = _started(self.folder, self.mounts, self.settings)
+                self.process = self._started()
                 until(lambda: _answers(self), seconds=DEADLINE)
             case _:
                 raise AssertionError(f"tests cannot run {line}")
@@ -179,8 +181,11 @@ class Dockerd:
         with suppress(OSError):  # dockerd's own, which serves nobody now
             os.kill(int(known.read_text()), signal.SIGKILL)
         known.unlink(missing_ok=True)
-        self.process = _started(self.folder, self.mounts, self.settings)
+        self.process = self._started()
         until(lambda: _answers(self), seconds=DEADLINE)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return _started(self.folder, self.mounts, self.settings, self.in_file)
 
     def started(self, name: str) -> None:
         """Read a container's process, once it runs."""
@@ -202,10 +207,11 @@ class Dockerd:
 
 
 @contextmanager
-def dockerd(**settings: Any) -> Iterator[Dockerd]:
+def dockerd(in_file: bool = False, **settings: Any) -> Iterator[Dockerd]:
     """Start an Engine on a host on a LAN; stopped, and all of it gone, afterwards.
 
     Args:
+        in_file: its folders and its socket stand in daemon.json, not on its command line.
         settings: as in daemon.json, with underscores.
     """
     folder = Path(tempfile.mkdtemp(prefix="plumb-docker-"))
@@ -216,7 +222,8 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
             private(folder, HIDDEN, {}) as mounts,
         ):
             patch.setattr(read_host, "SECONDS", ANSWER)
-            engine = Dockerd(lab, folder, _started(folder, mounts, settings), settings, mounts)
+            process = _started(folder, mounts, settings, in_file)
+            engine = Dockerd(lab, folder, process, settings, mounts, in_file)
             try:
                 until(lambda: _answers(engine), seconds=DEADLINE)
                 engine.ask(
@@ -232,12 +239,18 @@ def dockerd(**settings: Any) -> Iterator[Dockerd]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(folder: Path, mounts: int, settings: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+def _started(
+    folder: Path, mounts: int, settings: Mapping[str, Any], in_file: bool
+) -> subprocess.Popen[bytes]:
     config = folder / "daemon.json"
-    config.write_text(json.dumps({key.replace("_", "-"): at for key, at in settings.items()}))
-    words = f"""nsenter -t {mounts} -m dockerd --config-file {config} --data-root {folder}/data
-        --exec-root {folder}/exec --pidfile {folder}/pid -H unix://{folder}/docker.sock
-        --storage-driver vfs --log-level warn"""
+    own = {"data-root": f"{folder}/data", "exec-root": f"{folder}/exec"}
+    socket_url = f"unix://{folder}/docker.sock"
+    given = {key.replace("_", "-"): at for key, at in settings.items()}
+    config.write_text(json.dumps({**given, **own, "hosts": [socket_url]} if in_file else given))
+    placed = "" if in_file else " ".join(f"--{key} {at}" for key, at in own.items())
+    asked = "" if in_file else f"-H {socket_url}"
+    words = f"""nsenter -t {mounts} -m dockerd --config-file {config} {placed} {asked}
+        --pidfile {folder}/pid --storage-driver vfs --log-level warn"""
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(words.split(), stdout=log, stderr=log, start_new_session=True)
 

@@ -41,6 +41,11 @@ def no_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
 
 def _unmasked(snapshot: Snapshot, net: NetworkState, subnet: str) -> Finding:
     tool = firewalls.engines_tool(snapshot, 4) or "iptables"
+    mask = remedies.iptables(
+        *(tool, "nat", "POSTROUTING", "-s", subnet, "!", "-o", net.link, "-j", "MASQUERADE")
+    )
+    if net.unruled:
+        return _not_asked_for(net, subnet, tool, mask)
     # An engine that has no chain at all may have been told so, and a router may know the way.
     written = net.engine == PLUMB or firewalls.has_rules(snapshot, net.engine)
     return Finding(
@@ -52,12 +57,21 @@ def _unmasked(snapshot: Snapshot, net: NetworkState, subnet: str) -> Finding:
         (f"no rule of {tool} -t nat or of nft masquerades {subnet}",),
         "Machines outside have no route to these addresses, so no answer comes back. The rules were"
         " removed, or the engine was told to write none.",
-        (
-            remedies.rebuild(net.engine),
-            remedies.iptables(
-                *(tool, "nat", "POSTROUTING", "-s", subnet, "!", "-o", net.link, "-j", "MASQUERADE")
-            ),
-        ),
+        (remedies.rebuild(net.engine), mask),
+    )
+
+
+def _not_asked_for(net: NetworkState, subnet: str, tool: str, mask: Advice) -> Finding:
+    return Finding(
+        "no-masquerade",
+        Grade.HINT,
+        Severity.WARNING,
+        f"packets of {net.name} leave the host with their own addresses, of {subnet}",
+        (net.name,),
+        (net.unruled, f"no rule of {tool} -t nat or of nft masquerades {subnet}"),
+        "The engine was told to write no rules, so whoever told it writes them. Machines outside"
+        " answer only if their routers know the way to these addresses.",
+        (mask, f"without that setting: {remedies.rebuild(net.engine)}"),
     )
 
 
@@ -102,7 +116,7 @@ def not_rewritten(snapshot: Snapshot) -> Iterator[Finding]:
     )
     reported = set()
     for box, end, net in snapshot.ends():
-        for port in end.ports if net.engine == "docker" and net.bridged and 4 in net.nat else ():
+        for port in end.ports if _rewrites(net) else ():
             where = (str(port.protocol), port.host_port)
             asked = Traffic(TrafficKind.PROXIED, "", ANYBODY, frozenset(), *where)
             if (
@@ -114,6 +128,11 @@ def not_rewritten(snapshot: Snapshot) -> Iterator[Finding]:
             ):
                 reported.add(where)
                 yield _not_rewritten(snapshot, box, net, port)
+
+
+def _rewrites(net: NetworkState) -> bool:
+    """True for a network of Docker's whose published ports rules of NAT should lead to."""
+    return net.engine == "docker" and net.bridged and 4 in net.nat and not net.unruled
 
 
 def _not_rewritten(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from plumb.kernel.foreign import processes
+from plumb.kernel.foreign import dockerd, processes
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.net.namespace_state import NamespaceState
 from plumb.kernel.netlink.codec import be_number
@@ -14,25 +14,16 @@ from plumb.kernel.netns.references import FOLDERS
 from plumb.model.diagnosis.overlay_state import VxlanState
 from plumb.model.observations import Netns
 
-EXEC_ROOT, FOLDER = "/run/docker", "netns"
-
 
 def folders(running: Iterable[tuple[int, str]]) -> list[str]:
     """List the folders in which Docker may keep files of namespaces, as seen from here.
 
-    dockerd may have another mount namespace, and another folder for what runs (--exec-root).
+    dockerd may have another mount namespace, and another folder for what runs (exec-root).
 
     Args:
         running: pids and names of processes in this network namespace.
     """
-    found = list(FOLDERS)
-    own = processes.identity(processes.pid_namespace_file())
-    for pid, name in running:
-        mine = processes.identity(processes.pid_namespace_file(pid)) == own
-        if name == "dockerd" and mine and processes.is_root_s(pid):
-            root = processes.option(processes.command_line(pid), "--exec-root") or EXEC_ROOT
-            found.append(f"{processes.root_folder(pid)}{root}/{FOLDER}")
-    return found
+    return [*FOLDERS, *(each.namespaces for each in dockerd.among(running))]
 
 
 def is_namespace(file: str) -> bool:

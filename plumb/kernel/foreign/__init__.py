@@ -6,6 +6,7 @@ no symbolic link is followed, and a dead daemon costs no more than the time it i
 unix_http     asks a daemon's HTTP API at its Unix socket
 files_inside  reads files in a folder that somebody else writes, without leaving it
 documents     reads JSON files of other programs
+dockerd       settings of a dockerd that runs, from its command line or its daemon.json
 nat_rules     rules of iptables by which other programs publish ports
 processes     processes by their network namespaces
 """

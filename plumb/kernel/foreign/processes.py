@@ -123,12 +123,31 @@ def command_line(pid: int) -> list[str]:
 
 def option(words: list[str], name: str) -> str:
     """Return the word behind an option of a command line, or behind its =; "" without one."""
+    return next(iter(options(words, name)), "")
+
+
+def options(words: list[str], name: str, short: str = "") -> list[str]:
+    """List the words behind an option that may be given several times.
+
+    Args:
+        words: the command line.
+        name: the option, as "--host".
+        short: its name of one letter, as "-H", behind which a word may follow at once.
+    """
+    found = []
     for number, word in enumerate(words):
-        if word == name and number + 1 < len(words):
-            return words[number + 1]
-        if name.startswith("--") and word.startswith(f"{name}="):
-            return word.partition("=")[2]
-    return ""
+        if word in (name, short) and word and number + 1 < len(words):
+            found.append(words[number + 1])
+        elif name.startswith("--") and word.startswith(f"{name}="):
+            found.append(word.partition("=")[2])
+        elif short and word.startswith(short) and word != short:
+            found.append(word.removeprefix(short).removeprefix("="))
+    return found
+
+
+def working_folder(pid: int) -> str:
+    """Return the folder that a process works in: a link to its path."""
+    return f"/proc/{pid}/cwd"
 
 
 def bind_source(pid: int, target: str) -> Iterator[str]:

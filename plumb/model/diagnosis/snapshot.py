@@ -281,6 +281,7 @@ class NetworkState:
             node's end of the tunnels, where it is known.
         port: UDP port of its tunnels, 0 where it is not known.
         parted: its engine keeps packets of other networks out.
+        unruled: where its engine was told to write no rules of IPv4, in words; else empty.
     """
 
     id: str
@@ -306,6 +307,7 @@ class NetworkState:
     vtep: IPAddress | None = None
     port: int = 0
     parted: bool = True
+    unruled: str = ""
 
     @property
     def bridged(self) -> bool:
