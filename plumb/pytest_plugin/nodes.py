@@ -329,7 +329,8 @@ class Node:
             target: a place, or one of its interfaces (`db.on("backend")`).
             tcp, udp: the port; none: a ping.
             family: 4 or 6; 0: the lab's.
-            seconds: how long to wait for an answer.
+            seconds: how long to wait for an answer. Where the lab's networks promise one, silence
+                is followed by a second request, which has twice as long and at least 2 s.
 
         Returns:
             What is true or false by the outcome; a failed assertion about it tells the story.

@@ -51,11 +51,11 @@ def test_plumb_runs_on_a_host() -> None:
 
 
 def test_a_host_is_cut_off_and_connected_again() -> None:
-    ping = ("ping", "-c", "1", "-W", "1", "192.0.2.11")
+    ping = ("ping", "-c", "1", "192.0.2.11", "-W")
     plumb("lab", "cut", "--lab", LAB, "h2")
-    plumb("lab", "exec", "--lab", LAB, "h1", *ping, status=1)
+    plumb("lab", "exec", "--lab", LAB, "h1", *ping, "1", status=1)
     plumb("lab", "mend", "--lab", LAB, "h2")
-    plumb("lab", "exec", "--lab", LAB, "h1", *ping)
+    plumb("lab", "exec", "--lab", LAB, "h1", *ping, "30")
 
 
 def test_a_second_lab_of_the_name_is_refused() -> None:

@@ -37,6 +37,18 @@ def test_other_networks_are_not_reached(lab: Lab) -> None:
     )
 
 
+def test_a_promised_answer_that_does_not_come_is_asked_for_once_more(lab: Lab) -> None:
+    """A busy host's answer may be late; that of a rule which drops it is late for ever."""
+    web, db = (
+        lab.container(name, networks=net)
+        for name, net in (("web", lab.network("net")), ("db", "net"))
+    )
+    db.run("iptables -A INPUT -p tcp --dport 80 -j DROP".split())
+    found = web.reaches(db, tcp=80)
+    assert not found
+    assert "no answer within 2 s" in repr(found)
+
+
 def test_a_published_port_is_the_containers(lab: Lab) -> None:
     """Whoever asks the host for a published port is answered by the container, even if nothing runs
     there yet."""

@@ -6,7 +6,8 @@ container, at its own port.
 
 Silence proves nothing by itself: a container whose link is down reaches no place either. So beside
 the request the host pings other places that the source must reach by its networks' promises; if
-none of them answers, the silence counts for nothing.
+none of them answers, the silence counts for nothing. And where the networks promise an answer, it
+is asked for once more with the patience of `matrix`: a busy host's may be late.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from plumb.engine.host import Host
 from plumb.kernel.netlink.sock_diag import sockets
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cnm import Status
+from plumb.probes.matrix import AT_LEAST, MORE
 from plumb.probes.promises.promise import HOST, WORLD, Promise, Protocol, Service
 from plumb.probes.promises.published_ports import PublishingHost, published
 from plumb.probes.promises.reachability import promises
@@ -31,6 +33,7 @@ from plumb.pytest_plugin.values import CLIENT, INTERNET, ROUTER, Asked, Found, d
 
 OUTSIDE = (ROUTER, CLIENT, INTERNET)
 CONTROL = "a ping that must be answered"
+SILENCE = "no answer within"
 
 
 def knock(places: Places, host: Host, asked: Asked, seconds: float) -> Found:
@@ -44,37 +47,37 @@ def knock(places: Places, host: Host, asked: Asked, seconds: float) -> Found:
     broken = _down(places, asked.source, asked.address.version) or _down(
         places, asked.target, asked.address.version
     )
-    node, address, port = answering(places, host, asked)
-    knocked = Promise(
-        asked.source,
-        node,
-        asked.address,
-        Protocol(asked.protocol),
-        True,
-        "",
-        Service(asked.port, address, port) if asked.port else None,
-    )
-    if asked.port and listens(places.place(node), asked.protocol, address, port):
-        reached, observed = _call(places.place(asked.source), asked, seconds)
-        outcomes = (
-            try_out(_controls(places, host, asked), _places(places), seconds) if not reached else []
-        )
-    else:
-        first, *outcomes = try_out(
-            [knocked, *_controls(places, host, asked)], _places(places), seconds
-        )
-        reached, observed = first.reached, _observed(first, seconds)
+    reached, observed, outcomes = _tried(places, host, asked, seconds)
+    if promised and promised.reach and not reached and not broken and SILENCE in observed:
+        more = max(seconds * MORE, AT_LEAST)
+        reached, observed, outcomes = _tried(places, host, asked, more)
     if not reached and not broken and outcomes and not any(outcome.reached for outcome in outcomes):
         control = outcomes[0].promise
         broken = f"{asked.source} reaches nobody, not even {control.target} at {control.address}"
-    return Found(asked, reached, observed, promised, "" if reached else broken)
+    return Found(asked, reached, observed, str(promised or ""), "" if reached else broken)
+
+
+def _tried(
+    places: Places, host: Host, asked: Asked, seconds: float
+) -> tuple[bool, str, list[Observation]]:
+    """Try it once: whether it reaches, what was observed, and what became of the controls."""
+    node, address, port = answering(places, host, asked)
+    if asked.port and listens(places.place(node), asked.protocol, address, port):
+        reached, observed = _call(places.place(asked.source), asked, seconds)
+        controls = [] if reached else _controls(places, host, asked)
+        return reached, observed, try_out(controls, _places(places), seconds) if controls else []
+    service = Service(asked.port, address, port) if asked.port else None
+    protocol = Protocol(asked.protocol)
+    knocked = Promise(asked.source, node, asked.address, protocol, True, "", service)
+    first, *outcomes = try_out([knocked, *_controls(places, host, asked)], _places(places), seconds)
+    return first.reached, _observed(first, seconds), outcomes
 
 
 def _observed(outcome: Observation, seconds: float) -> str:
     if not outcome.reached:
         asker = f", asked from {outcome.own}" if outcome.own else ""
         return (
-            outcome.observed if outcome.by or outcome.said else f"no answer within {seconds:g} s"
+            outcome.observed if outcome.by or outcome.said else f"{SILENCE} {seconds:g} s"
         ) + asker
     source = outcome.source_address
     return "an answer" + (f"; it was seen coming from {source}" if source else "")
@@ -98,7 +101,7 @@ def _call(ns: str, asked: Asked, seconds: float) -> tuple[bool, str]:
         try:
             client.connect((str(asked.address), asked.port))
         except TimeoutError:
-            return False, f"no answer within {seconds:g} s"
+            return False, f"{SILENCE} {seconds:g} s"
         except OSError as error:
             return False, f"{error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"
         return True, f"who listens there accepted, asked from {client.getsockname()[0]}"
@@ -201,8 +204,8 @@ def _all(places: Places, host: Host) -> list[Promise]:
     return [*promises(members, world, routed_here=bool(world)), *published(members, publishing)]
 
 
-def _promised(places: Places, host: Host, asked: Asked) -> str:
-    """Promise about a request as text, empty where there is none."""
+def _promised(places: Places, host: Host, asked: Asked) -> Promise | None:
+    """Promise about a request."""
     names = {**dict.fromkeys(OUTSIDE, WORLD)}
     source, target = names.get(asked.source, asked.source), names.get(asked.target, asked.target)
     for promise in _all(places, host):
@@ -214,5 +217,5 @@ def _promised(places: Places, host: Host, asked: Asked) -> str:
             and promise.protocol == asked.protocol
             and (promise.service is None or promise.service.port == asked.port)
         ):
-            return str(promise)
-    return ""
+            return promise
+    return None
