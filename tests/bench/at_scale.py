@@ -10,7 +10,7 @@ from __future__ import annotations
 from plumb import Host
 from plumb.kernel.netns.namespaces import entered
 from tests.bench.bulk import cleaned, dismantle, fill, namespaces_now
-from tests.bench.figures import Report, Section, rounds, timed
+from tests.bench.figures import Report, Section, timed, warmed
 from tests.labs import Lab, lab, sh
 
 CABLE = "ip link add, into that bridge"
@@ -27,7 +27,7 @@ def measure(report: Report, few: int, many: int, wanted: int, seconds: float) ->
         for place, host, count in hosts:
             with entered(place.netns):
                 _fill(place, host, count)
-        for number in rounds(wanted + 1, seconds):
+        for number in warmed(wanted, seconds):
             for place, host, count in hosts:
                 _once(
                     table if number else Section("warming up", table.columns),

@@ -26,6 +26,13 @@ def rounds(wanted: int, seconds: float) -> Iterator[int]:
         yield number
 
 
+def warmed(wanted: int, seconds: float) -> Iterator[int]:
+    """Round 0, which fills caches and is not counted, and behind it `rounds`."""
+    yield 0
+    for number in rounds(wanted, seconds):
+        yield number + 1
+
+
 @dataclass
 class Section:
     """A part of the table: rows, and columns that stand beside each other.

@@ -11,7 +11,7 @@ from functools import partial
 from plumb import Host
 from plumb.kernel.netns.namespaces import entered
 from tests.bench.bulk import cleaned, fill, namespaces_now
-from tests.bench.figures import Report, rounds, timed
+from tests.bench.figures import Report, timed, warmed
 from tests.labs import Lab, lab
 
 SECTION = "a look"
@@ -40,7 +40,7 @@ def measure(report: Report, few: int, many: int, wanted: int, seconds: float) ->
         hosts = [(quiet, first, few), (busy, second, many)]
         for place, host, count in hosts:
             _fill(place, host, count)
-        for number in rounds(wanted + 1, seconds):
+        for number in warmed(wanted, seconds):
             for row, words in LINES.items():
                 for place, _, count in hosts:
                     with entered(place.netns):

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from plumb import Host
 from plumb.kernel.netns.namespaces import entered
-from tests.bench.figures import Report, Section, rounds, timed
+from tests.bench.figures import Report, Section, timed, warmed
 from tests.labs import Lab, iptables, lab, sh
 
 FIREWALLS: Mapping[str, tuple[str, dict[str, object]]] = {
@@ -30,7 +30,7 @@ def measure(report: Report, many: int, wanted: int, seconds: float) -> None:
     for name, (kind, settings) in FIREWALLS.items():
         with iptables(kind), ExitStack() as stack:
             hosts = [(count, *_host(stack, count, settings)) for count in columns]
-            for number in rounds(wanted + 1, seconds / len(FIREWALLS)):
+            for number in warmed(wanted, seconds / len(FIREWALLS)):
                 for count, place, host in hosts:
                     _once(
                         table if number else Section("warming up", table.columns),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from plumb.kernel.netns.namespaces import entered
-from tests.bench.figures import Report, rounds
+from tests.bench.figures import Report, warmed
 from tests.labs import HOST_IP, lab, sh, within
 
 WAYS = {"DNAT": HOST_IP, "proxy": "127.0.0.1"}
@@ -40,7 +40,7 @@ def measure(report: Report, mebibytes: int, connections: int, wanted: int, secon
         sh(RENO)
         within(host.namespace(box), RENO)
         with serving(host.namespace(box), BULK, sink), serving(host.namespace(box), SHORT, greet):
-            for number in rounds(wanted + 1, seconds):
+            for number in warmed(wanted, seconds):
                 for way, address in WAYS.items():
                     sent, made = throughput(address, mebibytes), rate(address, connections)
                     if number:  # the first warms up

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.ports import ServicePort
-from tests.bench.figures import Report, rounds, timed
+from tests.bench.figures import Report, rounds, timed, warmed
 from tests.bench.proxy import SHORT, greet, rate, serving
 from tests.host.service_hosts import VIP, ServiceHost, service_host
 from tests.labs import HOST_IP, within
@@ -44,7 +44,7 @@ def measure(report: Report, connections: int, wanted: int, seconds: float) -> No
         with ExitStack() as stack:
             made = stack.enter_context(service_host(firewall_backend=backend))
             ways = _ways(stack, made)
-            for number in rounds(wanted + 1, seconds / 2):
+            for number in warmed(wanted, seconds / 2):
                 for way, (place, address) in ways.items():
                     with entered(place):
                         found = rate(address, connections)

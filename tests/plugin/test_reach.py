@@ -43,7 +43,7 @@ def test_a_promised_answer_that_does_not_come_is_asked_for_once_more(lab: Lab) -
         lab.container(name, networks=net)
         for name, net in (("web", lab.network("net")), ("db", "net"))
     )
-    db.run("iptables -A INPUT -p tcp --dport 80 -j DROP".split())
+    db.run(["iptables", "-A", "INPUT", "-p", "tcp", "--dport", "80", "-j", "DROP"])
     found = web.reaches(db, tcp=80)
     assert not found
     assert "no answer within 2 s" in repr(found)
