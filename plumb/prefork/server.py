@@ -17,9 +17,9 @@ caller's own process, as it does where there is no agent.
     ── signals ─────────────────────────────────────────────────▶
     ◀─ exit status, or: become this command, or: run it yourself ─
 
-One worker waits already (a fork takes a millisecond, and its first steps ten: warm_up.py). The
-liveness pipe closes when the caller ends: SIGKILL to the caller thus kills the command. A command
-survives the end of the agent, as it may be the command that ends the agent.
+One worker waits already (a fork takes a millisecond, and its first steps ten: warm_up.py and
+written_pages.py). The liveness pipe closes when the caller ends: SIGKILL to the caller thus kills
+the command. A command survives the end of the agent, as it may be the command that ends the agent.
 
 The server ends with the agent, after an hour without a command, and when plumb's files have
 changed; the next command makes the agent start another. `ps` shows it as plumb-warm, with the
@@ -63,7 +63,8 @@ from plumb.prefork.client import (
 from plumb.prefork.launchers import AskAgain, KnownLaunchers, begun
 from plumb.prefork.own_files import OwnFiles
 from plumb.prefork.streams import apply_request, flush
-from plumb.prefork.warm_up import warm_up_server, warm_up_worker
+from plumb.prefork.warm_up import warm_up
+from plumb.prefork.written_pages import WrittenPages
 
 IDLE = 3600.0
 """Seconds without a command after which the server ends: it takes 40 MB."""
@@ -95,7 +96,7 @@ def main() -> None:
     identity = os.fsdecode(sys.stdin.buffer.read())
     files = OwnFiles()
     load()
-    warm_up_server()
+    warm_up()
     files.watch()
     PreforkServer(socket.socket(fileno=listener), identity, files).serve(ready)
 
@@ -136,6 +137,7 @@ class PreforkServer:
         self.listener, self.identity, self.files = listener, identity, files
         self.reports, self.report_writer = os.pipe()
         self.launchers = KnownLaunchers()
+        self.pages = WrittenPages()
         self.served = 0
 
     def serve(self, ready: int) -> None:
@@ -144,10 +146,11 @@ class PreforkServer:
         Args:
             ready: the pipe to write "ready" to.
         """
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
         gc.collect()
         gc.freeze()  # a collection would copy what forks share
+        self.pages.rehearse(warm_up)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
         os.write(ready, b"ready")
         os.close(ready)
         idle_worker = self._fork()
@@ -244,8 +247,10 @@ class Worker(caller.Caller):
         adopt.end_with_parent(parent)
         os.close(self._server.reports)
         set_title("plumb-spare")
-        warm_up_worker(self._server.listener)
-        self._accept()
+        waiting = select.poll()
+        waiting.register(self._server.listener, select.POLLIN)
+        self._server.pages.copy(lambda: bool(waiting.poll(0)))
+        self._accept(waiting)
         self._report(TAKEN)
         try:
             request = self._receive()
@@ -261,7 +266,9 @@ class Worker(caller.Caller):
         os._exit(0)
 
     def _end_work(self) -> None:
-        """Report the command, once."""
+        """Report the command, once, and learn of it."""
+        if self._count:
+            self._server.pages.learn()
         self._report(self._count)
         self._count = b""
 
@@ -269,10 +276,12 @@ class Worker(caller.Caller):
         with suppress(OSError):  # it has ended
             os.write(self._server.report_writer, report)
 
-    def _accept(self) -> None:
-        """Wait for a caller with permission. Others are disconnected, and cost no fork."""
-        waiting = select.poll()
-        waiting.register(self._server.listener, select.POLLIN)
+    def _accept(self, waiting: select.poll) -> None:
+        """Wait for a caller with permission. Others are disconnected, and cost no fork.
+
+        Args:
+            waiting: tells that somebody waits.
+        """
         while True:
             waiting.poll()
             with suppress(OSError):  # it has hung up already

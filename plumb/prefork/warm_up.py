@@ -1,10 +1,9 @@
 """Warm-up: what a command would do first in a fork, done before there is a command.
 
 Half of a command's processor time in a fork was that it did things for the first time: values are
-given decoders and compiled `__init__`s (store.codec, frozen), and the kernel copies each page that
-the fork writes to, be it a reference count (4 µs on a virtual machine, and thousands of pages). The
-server does the former once. A worker that waits does the latter, line by line, and stops as soon as
-somebody waits for it.
+given decoders and compiled `__init__`s (store.codec, frozen), Python's bytecode is specialised, and
+the kernel copies each page that the fork writes to. The server does the former once, and has a fork
+do it again, of which it learns which pages those are (written_pages).
 
 Nothing is changed, and nothing remembered that another caller in another namespace would find
 otherwise: commands have a root that cannot exist, and print to memory; the engine has a kernel and
@@ -15,8 +14,6 @@ from __future__ import annotations
 
 import io
 import os
-import select
-import socket
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 
@@ -49,26 +46,12 @@ CHANGES: tuple[Callable[[Transaction], object], ...] = (
 )
 
 
-def warm_up_server() -> None:
+def warm_up() -> None:
     """Run the command lines, and changes of each kind."""
     for words in LINES:
         _run(words)
     with suppress(Exception):  # a command that fails the same way says so to its caller
         _change()
-
-
-def warm_up_worker(listener: socket.socket) -> None:
-    """Run command lines until somebody connects.
-
-    Args:
-        listener: where they do.
-    """
-    waiting = select.poll()
-    waiting.register(listener, select.POLLIN)
-    for words in LINES:
-        if waiting.poll(0):
-            return
-        _run(words)
 
 
 def _run(words: tuple[str, ...]) -> None:

@@ -1,9 +1,8 @@
-"""What the prefork server and its workers do before there is a command leaves no trace."""
+"""What the prefork server does before there is a command leaves no trace."""
 
 from __future__ import annotations
 
 import os
-import socket
 
 import pytest
 
@@ -30,14 +29,14 @@ def test_nothing_of_the_host_is_remembered() -> None:
     """Neither which firewall it has, nor what the kernel can do, nor whose containers there are."""
     for remembered in OF_THE_HOST:
         remembered.cache_clear()
-    warm_up.warm_up_server()
+    warm_up.warm_up()
     assert [remembered.cache_info().currsize for remembered in OF_THE_HOST] == [0] * 7
 
 
 def test_nothing_is_left(lab: object) -> None:
     """No descriptor, no variable, no file."""
     before = (set(os.listdir("/proc/self/fd")), dict(os.environ))
-    warm_up.warm_up_server()
+    warm_up.warm_up()
     assert (set(os.listdir("/proc/self/fd")), dict(os.environ)) == before
     assert not os.path.exists(warm_up.NOWHERE)
 
@@ -58,17 +57,5 @@ def test_a_line_is_one_that_ends_by_itself(words: tuple[str, ...]) -> None:
 def test_values_have_their_decoders_afterwards() -> None:
     """They are made once in the server, not in each of its forks."""
     codec._decoder.cache_clear()
-    warm_up.warm_up_server()
+    warm_up.warm_up()
     assert codec._decoder.cache_info().currsize > 20
-
-
-def test_a_worker_stops_when_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is there waits for nothing but the line that has begun."""
-    lines: list[tuple[str, ...]] = []
-    monkeypatch.setattr(warm_up, "_run", lines.append)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        warm_up.warm_up_worker(listener)
-        assert lines == list(warm_up.LINES)
-        with socket.create_connection(listener.getsockname()):
-            warm_up.warm_up_worker(listener)
-    assert lines == list(warm_up.LINES)

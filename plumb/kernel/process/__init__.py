@@ -13,6 +13,7 @@ files          makes and compares folders and files of a sandbox
 line_merge     merges plumb's lines with those that a user has written into a file
 host_files     the host's resolv.conf, hosts and host name
 adopt          takes over another process's namespaces, folder, limits and signals
+memory         pages that a fork shares with its parent
 deaths         tells when commands end
 logs           keeps what a command prints, and reads it
 signals        holds signals back around a fork
