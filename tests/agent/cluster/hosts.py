@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -119,9 +119,20 @@ def hosts(count: int) -> Iterator[list[Machine]]:
             process.stop(machine.layout)
             agent_client.stop(machine.layout.run)
         pinned = folder.glob("*/netns/*")  # of networks that a test has left on its hosts
-        for path in [*map(str, pinned), *(machine.netns for machine in made), switch]:
+        paths = [*map(str, pinned), *(machine.netns for machine in made), switch]
+        _end_commands(paths)
+        for path in paths:
             namespaces.drop(path)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_commands(paths: Sequence[str]) -> None:
+    """Kill what runs in namespaces yet: commands of containers that a test has left."""
+    there = {os.stat(path).st_ino for path in paths}
+    for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
+        with suppress(OSError):  # it has ended, or is nobody of ours
+            if pid != os.getpid() and os.stat(f"/proc/{pid}/ns/net").st_ino in there:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _host(folder: Path, switch: str, number: int) -> Machine:
