@@ -1,7 +1,8 @@
 """Requests of a node to whichever manager answers.
 
 A node knows several managers. It asks the one that answered last; one that does not answer, or has
-lost its quorum, is passed over for the next. Connections are kept for further requests.
+lost its quorum, is passed over for the next. Connections are kept for further requests, those that
+nobody has needed for a while are closed: each costs its manager a thread and TLS's buffers.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ JOINING = 60.0
 """Seconds that a manager may take to let a node in: it starts the process that signs."""
 PATIENCE, AGAIN = 8.0, 0.2
 """Seconds for which managers that cannot answer are asked again, and between two tries."""
-KEPT = 4
-"""Connections that are kept open."""
+KEPT, UNUSED = 4, 10.0
+"""Connections that are kept open, and seconds after which one that was not used is closed."""
 MAX_ANSWER = 1 << 26
 ADVICE = (
     "local networks and what is known of other nodes stay as they are; see that a manager runs and "
@@ -48,7 +49,7 @@ class Managers:
     def __init__(self, places: Sequence[str], context: Callable[[], ssl.SSLContext]) -> None:
         self._places = list(places)
         self._make_context, self._context = context, context()
-        self._idle: list[tuple[str, tls.Connection]] = []
+        self._idle: list[tuple[str, tls.Connection, float]] = []
         self._lock = threading.Lock()
 
     @property
@@ -73,7 +74,7 @@ class Managers:
         """Close the connections that are idle."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for _, connection in idle:
+        for _, connection, _ in idle:
             connection.close()
 
     def ask(
@@ -161,19 +162,27 @@ class Managers:
         return tls.Connection(place, self._context, seconds)
 
     def _take(self, place: str) -> tls.Connection | None:
+        """Take the connection that was used last, so that those which are too many rest."""
         with self._lock:
-            for number, (there, connection) in enumerate(self._idle):
+            for number in reversed(range(len(self._idle))):
+                there, connection, _ = self._idle[number]
                 if there == place:
                     del self._idle[number]
                     return connection
         return None
 
     def _keep(self, place: str, connection: tls.Connection) -> None:
+        now, over = time.monotonic(), [connection]
         with self._lock:
+            rested = [kept for kept in self._idle if now - kept[2] > UNUSED]
+            self._idle = [kept for kept in self._idle if now - kept[2] <= UNUSED]
             if len(self._idle) < KEPT and connection.sock is not None:
-                self._idle.append((place, connection))
-                return
-        connection.close()
+                self._idle.append((place, connection, now))
+                over.clear()
+        for _, unused, _ in rested:
+            unused.close()
+        for surplus in over:
+            surplus.close()
 
     def stream(self, seconds: float) -> tuple[tls.Connection, HTTPResponse]:
         """Open the stream of changes at the preferred manager.

@@ -207,7 +207,7 @@ class _Requests(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "plumb", ""
     timeout = IDLE
-    wbufsize = 1 << 16  # an answer in one write
+    wbufsize = 1 << 12  # most answers in one write; each connection has the buffer while it lasts
 
     def __init__(
         self, connection: ssl.SSLSocket, peer: Any, server: Listener, shown: Shown
