@@ -31,6 +31,8 @@ PATIENCE, AGAIN = 8.0, 0.2
 """Seconds for which managers that cannot answer are asked again, and between two tries."""
 KEPT, UNUSED = 4, 10.0
 """Connections that are kept open, and seconds after which one that was not used is closed."""
+WATCH = b'{"increments":true}'
+"""Request for the stream: of this node's tasks, what changes after the first time."""
 MAX_ANSWER = 1 << 26
 ADVICE = (
     "local networks and what is known of other nodes stay as they are; see that a manager runs and "
@@ -197,7 +199,7 @@ class Managers:
         for place in self.places:
             connection = self._open(place, seconds)
             try:
-                response = connection.ask("POST", "/v1/watch", b"{}")
+                response = connection.ask("POST", "/v1/watch", WATCH)
                 if response.status == 200:
                     return connection, response
                 last = failures.decoded(_read(response))

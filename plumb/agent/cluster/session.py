@@ -341,7 +341,8 @@ class Session:
         self.services.take(change)
         self.revision = int(change.get("revision", self.revision))
         self._applier.mark(touched)
-        if "tasks" in change and (assigned := self.services.assignments(self.remotes)) is not None:
+        tasks = change.keys() & {"tasks", "tasks_changed"}
+        if tasks and (assigned := self.services.assignments(self.remotes)) is not None:
             self._events.on_tasks(assigned)
 
     def _take_single(self, change: dict[str, Any]) -> None:

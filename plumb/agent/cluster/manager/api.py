@@ -100,10 +100,14 @@ class Api:
             raise Unsupported(NOT_A_MANAGER)
         return function(self, caller, body)
 
-    def watch(self, shown: Shown) -> Generator[Any, None, None]:
-        """Yield what changes for a node, until it is removed."""
+    def watch(self, shown: Shown, body: dict[str, Any]) -> Generator[Any, None, None]:
+        """Yield what changes for a node, until it is removed.
+
+        Args:
+            body: `increments`, true of a node that takes changes of its tasks; others get them all.
+        """
         caller = self.caller(shown)
-        yield from self.feed.follow(caller)
+        yield from self.feed.follow(caller, bool(body.get("increments")))
 
     def caller(self, shown: Shown) -> Node:
         """Return the node that asks, as etcd has it.

@@ -4,7 +4,7 @@ A node is told the endpoints of the networks that it has a part in, which is whe
 of its own (its balancer), and no others. It gets them all when it begins and when it comes to a
 network; then what changes. A node that reads slowly gets what happened meanwhile as one change.
 The same holds for services (`service_feed`): a node is told of those on its networks, and of its
-own tasks.
+own tasks (`task_stream`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
-from plumb.agent.cluster.manager.service_feed import ServiceFeed, Where
+from plumb.agent.cluster.manager.service_feed import ServiceFeed, Touched, Where
+from plumb.agent.cluster.manager.task_stream import TaskStream
 from plumb.agent.cluster.state import keys
 from plumb.agent.cluster.state.etcd import Etcd
 from plumb.agent.cluster.state.watch import Watch
@@ -47,8 +48,8 @@ Json = dict[str, Any]
 class Follower:
     """A node's stream: what it was not told yet."""
 
-    def __init__(self, node: str) -> None:
-        self.node = node
+    def __init__(self, node: str, tasks: TaskStream) -> None:
+        self.node, self.tasks = node, tasks
         self.clear()
 
     def clear(self) -> None:
@@ -58,7 +59,6 @@ class Follower:
         self.left: set[str] = set()
         self.own_node: Json | None = None
         self.encryption: Json | None = None
-        self.assigned = False
         self.services: set[Where] = set()
         self.ingress = False
         self.questions: dict[str, Json] = {}
@@ -68,7 +68,7 @@ class Follower:
     def waits(self) -> bool:
         """True if there is something to tell."""
         changes = self.ends or self.came or self.left or self.own_node or self.encryption
-        services = self.assigned or self.services or self.ingress or self.questions
+        services = self.tasks.waits or self.services or self.ingress or self.questions
         return bool(changes or services or self.removed)
 
 
@@ -148,6 +148,8 @@ class Feed:
         before = self._services.ingress
         self._touch(*self._services.take_network(parts[0], text))
         for follower in self._followers:
+            if text is not None:  # one that has gone is told as lost
+                follower.tasks.mark_network(parts[0])
             follower.ingress = follower.ingress or self._services.ingress != before
 
     def _take_question(self, parts: list[str], text: str | None) -> None:
@@ -161,10 +163,10 @@ class Feed:
     def _take_task(self, parts: list[str], text: str | None) -> None:
         self._touch(*self._services.take_task(parts[0], text))
 
-    def _touch(self, nodes: set[str], where: set[Where]) -> None:
+    def _touch(self, tasks: Touched, where: set[Where]) -> None:
         """Take note that nodes' own tasks have changed, and services on networks."""
         for follower in self._followers:
-            follower.assigned = follower.assigned or follower.node in nodes
+            follower.tasks.mark(tasks.get(follower.node, ()))
             on = self._places.get(follower.node, ())
             follower.services |= {one for one in where if one[0] in on}
 
@@ -193,7 +195,7 @@ class Feed:
                 now, before = before, now
             now.add(network)
             before.discard(network)
-            follower.assigned = True
+            follower.tasks.mark_places()
             if text is not None:
                 follower.services |= self._services.services_on(network)
 
@@ -207,7 +209,7 @@ class Feed:
                 del self._ends[network]
         else:
             ends[ident] = end
-        self._touch(set(), self._services.take_end(network, ident, end is not None))
+        self._touch({}, self._services.take_end(network, ident, end is not None))
         for follower in self._followers:
             if network in self._places.get(follower.node, ()):
                 follower.ends[network, ident] = end
@@ -222,19 +224,22 @@ class Feed:
 
     # -- to nodes ------------------------------------------------------------------------
 
-    def follow(self, node: Node) -> Generator[Json | None, None, None]:
+    def follow(self, node: Node, increments: bool) -> Generator[Json | None, None, None]:
         """Yield all that concerns a node, then what changes; None when nothing has for a while.
+
+        Args:
+            increments: the node takes changes of its tasks; another one gets them all each time.
 
         Raises:
             KernelRefused: this manager has no etcd to watch.
             NotFound: the node was removed.
         """
-        follower = Follower(node.id)
+        follower = Follower(node.id, TaskStream(node.id, self._services, increments))
         with self._changed:
             self._changed.wait_for(lambda: len(self._listed) == len(PREFIXES), STALE)
             if len(self._listed) < len(PREFIXES):
                 raise _stale()
-            first = self._everything(node.id)
+            first = self._everything(follower)
             self._followers.add(follower)
         try:
             yield first
@@ -244,7 +249,8 @@ class Feed:
             with self._changed:
                 self._followers.discard(follower)
 
-    def _everything(self, node: str) -> Json:
+    def _everything(self, follower: Follower) -> Json:
+        node = follower.node
         networks = {
             net: list(self._ends.get(net, {}).values()) for net in self._places.get(node, ())
         }
@@ -263,18 +269,8 @@ class Feed:
             "encryption": self._encryption,
             **own_node,
             "ingress": self._services.ingress,
-            **self._task_rows(node, set().union(*map(self._services.services_on, networks))),
-        }
-
-    def _task_rows(self, node: str, services: set[Where]) -> Json:
-        """A node's own tasks, and services on networks."""
-        return {
-            "tasks": {
-                **self._services.assignments(node),
-                "balancers": self._balancers(node, "ip"),
-                "balancers6": self._balancers(node, "ip6"),
-            },
-            **self._service_rows(services),
+            **follower.tasks.complete(self._balancers(node)),
+            **self._service_rows(set().union(*map(self._services.services_on, networks))),
         }
 
     def _service_rows(self, services: set[Where]) -> Json:
@@ -282,10 +278,13 @@ class Feed:
         rows = [[*where, self._services.virtual(where)] for where in sorted(services)]
         return {"services": rows, "tasks_revision": self._tasks_revision}
 
-    def _balancers(self, node: str, field: str) -> Json:
-        """A node's own addresses of one family by network; empty where it has none."""
+    def _balancers(self, node: str) -> Json:
+        """A node's own addresses by family and network; empty where it has none."""
         own = self._own_places.get(node, {})
-        return {net: place.get(field) or "" for net, place in own.items()}
+        return {
+            name: {net: place.get(field) or "" for net, place in own.items()}
+            for name, field in (("balancers", "ip"), ("balancers6", "ip6"))
+        }
 
     def _next(self, follower: Follower) -> Json | None:
         with self._changed:
@@ -306,10 +305,9 @@ class Feed:
             line["node"] = follower.own_node
         if follower.encryption:
             line["encryption"] = follower.encryption
-        if follower.assigned:
-            line |= self._task_rows(follower.node, follower.services)
-        elif follower.services:
+        if follower.tasks.waits or follower.services:
             line |= self._service_rows(follower.services)
+            line |= follower.tasks.changes(self._balancers(follower.node))
         if follower.ingress:
             line["ingress"] = self._services.ingress
         if follower.questions:

@@ -56,7 +56,7 @@ class Api(Protocol):
     def answer(self, name: str, shown: Shown, body: dict[str, Any]) -> Any:
         """Carry out a request."""
 
-    def watch(self, shown: Shown) -> Generator[Any, None, None]:
+    def watch(self, shown: Shown, body: dict[str, Any]) -> Generator[Any, None, None]:
         """Yield what changes for a node, None at times to see whether it is still there."""
 
 
@@ -226,7 +226,7 @@ class _Requests(BaseHTTPRequestHandler):
         try:
             body = self._body()
             if name == "watch":
-                self._stream()
+                self._stream(body)
                 return
             answer = self._listener.api.answer(name, self._shown, body)
         except PlumbError as error:
@@ -261,8 +261,8 @@ class _Requests(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.connection.settimeout(IDLE)
 
-    def _stream(self) -> None:
-        with closing(self._listener.api.watch(self._shown)) as changes:
+    def _stream(self, body: dict[str, Any]) -> None:
+        with closing(self._listener.api.watch(self._shown, body)) as changes:
             first = next(changes)
             self.close_connection = True
             self.send_response(200)

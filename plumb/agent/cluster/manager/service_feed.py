@@ -1,7 +1,7 @@
 """Services and tasks as nodes are told of them, for the feed.
 
-A node is told its own tasks, all of them whenever one changes, and the services of each network
-that it has a place in, each of them whole when something of it has changed. New connections are
+A node is told its own tasks (`task_stream`), and the services of each network that it has a place
+in, each of them whole when something of it has changed. New connections are
 sent to a task as long as it runs and its endpoint is published, so that no node sends to one that
 it cannot reach yet; those that it has it keeps while its node is away.
 """
@@ -9,7 +9,7 @@ it cannot reach yet; those that it has it keeps while its node is away.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from plumb.agent.cluster.state.service.template import digest
@@ -25,6 +25,8 @@ from plumb.store import codec
 Json = dict[str, Any]
 Where = tuple[str, str]
 """Ids of a network and of a service on it."""
+Touched = dict[str, set[str]]
+"""Ids of tasks by their nodes."""
 
 
 class ServiceFeed:
@@ -41,16 +43,16 @@ class ServiceFeed:
 
     # -- what changes --------------------------------------------------------------------
 
-    def take_service(self, ident: str, text: str | None) -> tuple[set[str], set[Where]]:
-        """Take a service; the nodes whose tasks it concerns, and where it is balanced."""
+    def take_service(self, ident: str, text: str | None) -> tuple[Touched, set[Where]]:
+        """Take a service; the tasks that it concerns, and where it is balanced."""
         was = self._services.pop(ident, None)
         touched = set(self._where(was)) if was else set()
         if text is not None:
             self._services[ident] = codec.loads(Service, text)
             touched |= set(self._where(self._services[ident]))
-        return {task.node for task in self._of_service[ident].values()}, touched
+        return _by_node(self._of_service[ident].values()), touched
 
-    def take_task(self, ident: str, text: str | None) -> tuple[set[str], set[Where]]:
+    def take_task(self, ident: str, text: str | None) -> tuple[Touched, set[Where]]:
         """Take a task; the nodes that it concerns, and where its service is balanced."""
         was = self._tasks.pop(ident, None)
         if was is not None:
@@ -65,7 +67,7 @@ class ServiceFeed:
             self._of_node[now.node][ident] = now
             self._service_of |= {place.endpoint: now.service for place in now.places}
         both = [task for task in (was, now) if task is not None]
-        nodes = {task.node for task in both if task.node}
+        nodes = _by_node(both)
         if was is not None and now is not None and _balanced(was) == _balanced(now):
             return nodes, set()
         return nodes, {(place.network, task.service) for task in both for place in task.places}
@@ -77,8 +79,8 @@ class ServiceFeed:
         (self._published.add if published else self._published.discard)(ident)
         return {(network, self._service_of[ident])} if ident in self._service_of else set()
 
-    def take_network(self, ident: str, text: str | None) -> tuple[set[str], set[Where]]:
-        """Take a network; the nodes that have tasks on it."""
+    def take_network(self, ident: str, text: str | None) -> tuple[Touched, set[Where]]:
+        """Take a network; the tasks on it."""
         if text is None:
             self._networks.pop(ident, None)
         else:
@@ -88,12 +90,12 @@ class ServiceFeed:
             for service in self._services.values()
             if any(one.network == ident for one in service.spec.networks)
         }
-        on_it = {
-            task.node
+        on_it = (
+            task
             for task in self._tasks.values()
             if task.service in users or any(place.network == ident for place in task.places)
-        }
-        return on_it, set()
+        )
+        return _by_node(on_it), set()
 
     @property
     def ingress(self) -> str:
@@ -111,10 +113,16 @@ class ServiceFeed:
 
     # -- what is told --------------------------------------------------------------------
 
-    def assignments(self, node: str) -> Json:
-        """List all tasks of a node, with the networks that they are on."""
+    def assignments(self, node: str, idents: Collection[str] | None = None) -> Json:
+        """List tasks of a node, with the networks that they are on.
+
+        Args:
+            idents: those that are wanted, None for all.
+        """
         rows, nets = [], dict[str, Any]()
-        for task in self._of_node.get(node, {}).values():
+        there = self._of_node.get(node, {})
+        wanted_tasks = there if idents is None else [one for one in idents if one in there]
+        for task in map(there.__getitem__, wanted_tasks):
             service = self._services.get(task.service)
             spec = self._spec(task, service)
             rows.append({"task": codec.plain(task), "spec": codec.plain(spec)})
@@ -123,6 +131,10 @@ class ServiceFeed:
                 wanted |= {one.network for one in spec.networks}
                 nets |= {net: codec.plain(found) for net, found in self._found(wanted)}
         return {"rows": rows, "networks": nets}
+
+    def lost(self, networks: set[str]) -> set[str]:
+        """Return those networks of a set that there are no more."""
+        return networks - self._networks.keys()
 
     def _found(self, idents: Iterable[str]) -> Iterable[tuple[str, Network]]:
         for ident in idents:
@@ -187,6 +199,15 @@ class ServiceFeed:
                 if place.network == network and task.state is TaskState.RUNNING:
                     published = place.endpoint in self._published
                     yield _backend(task, place, service.spec.name, published)
+
+
+def _by_node(tasks: Iterable[Task]) -> Touched:
+    """Ids of tasks by their nodes; one that has none yet concerns nobody."""
+    found = defaultdict[str, set[str]](set)
+    for task in tasks:
+        if task.node:
+            found[task.node].add(task.id)
+    return found
 
 
 def _backend(task: Task, place: Place, service: str, published: bool) -> Backend:

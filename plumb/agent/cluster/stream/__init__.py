@@ -1,6 +1,7 @@
 """Stream of changes, as a node takes it.
 
 events     receiver of what it brings
-services   services and tasks of it
+services   services of it
+tasks      own tasks of it
 applying   what has changed, applied to this host
 """

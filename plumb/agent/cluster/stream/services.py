@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Interface, IPv6Interface
+from collections.abc import Callable
 from typing import Any
 
-from plumb.model.cluster import Attached, RemoteEndpoint
-from plumb.model.cnm import Network
+from plumb.agent.cluster.stream.tasks import OwnTasks, Remotes
 from plumb.model.service.assignment import Assignment
-from plumb.model.service.spec import ServiceSpec
-from plumb.model.service.task import Place, Task
 from plumb.model.service.virtual import VirtualService
 from plumb.store import codec
 
 Json = dict[str, Any]
-Remotes = Callable[[str], tuple[RemoteEndpoint, ...]]
 Balance = Callable[[str, tuple[VirtualService, ...]], None]
 AGAIN = 5.0
 """Seconds until a network that could not be balanced is tried again; others do not wait for it."""
@@ -36,11 +31,15 @@ class StreamServices:
         self._services: dict[str, dict[str, VirtualService]] = {}
         self._changed: set[str] = set()
         self.failed: dict[str, float] = {}
-        self._assigned: Json | None = None
+        self._own = OwnTasks()
         self.revision = 0
 
     def take(self, change: Json) -> bool:
-        """Take a line of the stream; True if there is something to balance anew."""
+        """Take a line of the stream; True if there is something to balance anew.
+
+        Raises:
+            ValueError: of this node's tasks, a message before it is missing.
+        """
         with self._lock:
             if change.get("all"):
                 self._changed |= set(self._services)
@@ -56,7 +55,7 @@ class StreamServices:
                 if self._services.pop(network, None) is not None:
                     self._changed.add(network)
             self.revision = int(change.get("tasks_revision", self.revision))
-            self._assigned = change.get("tasks", self._assigned)
+            self._own.take(change)
             return bool(self._changed)
 
     @property
@@ -98,45 +97,4 @@ class StreamServices:
             remotes: returns the endpoints of a network on other nodes.
         """
         with self._lock:
-            found = self._assigned
-        if found is None:
-            return None
-        nets = {ident: codec.decode(Network, row) for ident, row in found["networks"].items()}
-        known = {ident: (net, remotes(ident)) for ident, net in nets.items()}
-        return tuple(
-            _assignment(
-                codec.decode(Task, row["task"]),
-                codec.decode(ServiceSpec, row["spec"]),
-                known,
-                (found["balancers"], found.get("balancers6", {})),
-            )
-            for row in found["rows"]
-        )
-
-
-def _assignment(
-    task: Task,
-    spec: ServiceSpec,
-    nets: dict[str, tuple[Network, tuple[RemoteEndpoint, ...]]],
-    balancers: tuple[dict[str, str], dict[str, str]],
-) -> Assignment:
-    attached: Sequence[Attached] = [
-        _attached(place, *nets[place.network], *(each.get(place.network, "") for each in balancers))
-        for place in task.places
-        if place.network in nets and place.network in balancers[0]
-    ]
-    found = (nets[one.network][0] for one in spec.networks if one.network in nets)
-    own = sorted((net for net in found if net.swarm), key=lambda net: net.name)
-    return Assignment(task, spec, tuple(attached), tuple(own))
-
-
-def _attached(
-    place: Place, net: Network, remotes: tuple[RemoteEndpoint, ...], balancer: str, balancer6: str
-) -> Attached:
-    """A task's place as a manager answers a container that asks for one.
-
-    The ingress network's balancer is there with the node itself.
-    """
-    own = None if net.overlay.ingress or not balancer else IPv4Interface(balancer)
-    own6 = IPv6Interface(balancer6) if own is not None and balancer6 else None
-    return Attached(net, place.ip, place.ip6, place.mac, own, remotes, own6)
+            return self._own.assignments(remotes) if self._own.known else None
