@@ -6,7 +6,7 @@ A namespace that ends while it is read, or that is not to be had, is one sentenc
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from plumb.address import IPAddress
 from plumb.draw.build import picture
@@ -15,14 +15,13 @@ from plumb.draw.picture import Picture
 from plumb.engine.reader import Reader
 from plumb.engine.targets import TargetResolver
 from plumb.errors import PlumbError
-from plumb.foreign import read_host
-from plumb.frozen import collector_paused, replace
-from plumb.kernel.diagnosis import machine, rule_sets, tunnels
+from plumb.foreign import overlays, read_host
+from plumb.frozen import collector_paused
+from plumb.kernel.diagnosis import rule_sets
 from plumb.kernel.net.inventory import LinkInventory
 from plumb.kernel.net.namespace_state import NamespaceState
 from plumb.kernel.netns.namespaces import entered
 from plumb.model.cluster import balancer_sandbox
-from plumb.model.cnm import Network
 from plumb.model.observations import HOST, Netns
 from plumb.trace import link_labels
 from plumb.trace.link_labels import Spot
@@ -43,7 +42,7 @@ def observed(reader: Reader) -> tuple[Topology, Beyond]:
     """Read the links of all namespaces, and what lies outside of them."""
     own = [reader.namespace(box) for box in reader.containers()]
     resolver = TargetResolver(reader, read_host.read_all(known=[path for path in own if path]))
-    resolver.networks = tuple(_with_namespaces(resolver.networks))
+    resolver.networks = tuple(overlays.located(resolver.networks))
     missing = list(resolver.foreign.missing)
     opened = list(_opened(dict.fromkeys(_places(reader, resolver)), missing))
     topology = TopologyReader(resolver).of(opened)
@@ -76,23 +75,6 @@ def _places(reader: Reader, resolver: TargetResolver) -> Iterator[Netns]:
             yield from (
                 each for each in (link_labels.place_of(net), balancer) if os.path.exists(each.ns)
             )
-
-
-def _with_namespaces(networks: Sequence[Network]) -> Iterator[Network]:
-    """Yield networks, those of Docker's overlays with the file of their namespace, if it is here.
-
-    dockerd names it after the network's id, as 1-x3w1b5k0qr.
-    """
-    folders: list[str] | None = None
-    for net in networks:
-        if net.multi_host and not net.overlay.netns:
-            if folders is None:
-                folders = tunnels.folders(machine.managers())
-            known = (f"{folder}/1-{net.id[:10]}" for folder in folders)
-            file = next((each for each in known if tunnels.is_namespace(each)), "")
-            yield replace(net, overlay=replace(net.overlay, netns=file))
-        else:
-            yield net
 
 
 def _opened(places: Iterable[Netns], missing: list[str]) -> Iterator[LinkInventory]:

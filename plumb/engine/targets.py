@@ -170,6 +170,21 @@ class TargetResolver:
         member = holder(self.members, ip)
         return Destination(named or (member.place if member else None))
 
+    def located(self, nets: Iterable[Network]) -> list[Network]:
+        """Return overlay networks with the files of their namespaces on this host.
+
+        dockerd tells nobody where those are, so plumb looks at the processes for it: only when a
+        packet is about to cross such a network.
+        """
+        nets = list(nets)
+        if all(net.overlay.netns for net in nets):
+            return nets
+        from plumb.foreign import overlays  # lazy: few hosts are nodes of a swarm
+
+        self.networks = tuple(overlays.located(self.networks))
+        known = {net.id: net for net in self.networks}
+        return [known[net.id] for net in nets]
+
     def balancer(self, net: Network) -> Netns:
         """Return the namespace of a network's balancer on this host, whether it is there or not."""
         name = balancer_sandbox(net.id, net.overlay.ingress)

@@ -12,6 +12,7 @@ podman        documents of Podman's as those of Docker's Engine API
 podman_files  reads root's Podman from conmon's command lines, where its service does not answer
 netavark      reads Podman's published ports from netavark's rules
 cni           reads the results of CNI's plugins: Kubernetes' pods, nerdctl's containers
+overlays      finds the namespaces of Docker's overlay networks
 namespaces    finds network namespaces that nobody has told of
 others        adds what files and processes tell to what engines have answered
 read_host     reads all engines of this host

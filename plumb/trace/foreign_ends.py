@@ -1,7 +1,8 @@
 """Links of other engines' containers: no engine tells them, so plumb finds them in the kernel.
 
 A container's interface is the link with its endpoint's MAC address, or with its IP address where
-several have one MAC (ipvlan); the other end of its veth pair is that link's peer in the host.
+several have one MAC (ipvlan); the other end of its veth pair is that link's peer in the host, or
+in the overlay network's namespace.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from plumb.frozen import replace
 from plumb.model.cnm import Endpoint, Network
 from plumb.model.net.targets import Member, Published
 from plumb.model.netns_state import Link
-from plumb.model.observations import HOST
+from plumb.trace import link_labels
 from plumb.trace.link_labels import Spot
 
 
@@ -39,7 +40,7 @@ def completed(
 
 def _lacks(end: Endpoint, net: Network) -> bool:
     """Test for an endpoint without its interface, or without that one's peer on a bridge."""
-    return not end.ifname or (net.bridge_in_host and not end.link)
+    return not end.ifname or ((net.bridge_in_host or net.multi_host) and not end.link)
 
 
 def _with_links(
@@ -48,16 +49,18 @@ def _with_links(
     addresses: Sequence[tuple[str, IPInterface]],
     wires: Mapping[Spot, Spot],
 ) -> Member:
-    def found(end: Endpoint) -> Endpoint:
+    def found(end: Endpoint, net: Network) -> Endpoint:
         own = {ip.ip for ip in end.ips}
         by_mac = [link.name for link in links if end.mac and link.mac == end.mac]
         by_ip = [dev for dev, ip in addresses if ip.ip in own]
         by_either = next(iter(by_mac if len(by_mac) == 1 else [*by_ip, *by_mac]), "")
         ifname = end.ifname or by_either
         place, port = wires.get((member.place.name, ifname), ("", ""))
-        return replace(end, ifname=ifname, link=port if place == HOST else "")
+        return replace(
+            end, ifname=ifname, link=port if place == link_labels.place_of(net).name else ""
+        )
 
-    ends = tuple((found(end) if _lacks(end, net) else end, net) for end, net in member.ends)
+    ends = tuple((found(end, net) if _lacks(end, net) else end, net) for end, net in member.ends)
     return replace(member, ends=ends)
 
 

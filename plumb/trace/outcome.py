@@ -145,6 +145,7 @@ def _ends(drop: KernelDrop, found: End, of: Material) -> bool:
 
 def _leaves(found: End, of: Material) -> bool:
     """Test for a last crossing out by a link whose other end no watched namespace has."""
-    return (
-        found.place is not None and not found.inbound and (found.place.name, found.dev) in of.exits
-    )
+    if found.place is None or found.inbound:
+        return False
+    spot = (found.place.name, found.dev)
+    return spot in of.exits or spot in of.tunnels

@@ -230,6 +230,7 @@ class Material:
         routes: the route of the packet, by namespace and direction.
         proxies: namespaces in which a proxy accepts the packet in the target's stead.
         wires: the other ends of links; exits: links whose other end no watched namespace has.
+        tunnels: links by which packets leave for another host, inside of others.
     """
 
     flow: Flow
@@ -245,3 +246,4 @@ class Material:
     proxies: tuple[Netns, ...] = ()
     wires: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     exits: frozenset[tuple[str, str]] = frozenset()
+    tunnels: frozenset[tuple[str, str]] = frozenset()

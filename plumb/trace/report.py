@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from plumb.address import IPAddress, IPInterface
 from plumb.engine.targets import Destination, ResolvedTarget, TargetResolver, without_address
-from plumb.frozen import frozen
+from plumb.foreign import overlays as foreign_overlays
+from plumb.frozen import frozen, replace
 from plumb.model.cnm import Network
 from plumb.model.net.targets import Balanced, Member, ProbeKind, Published, Target, TargetGrammar
 from plumb.model.observations import HOST, CapturedFrame, Netns
@@ -139,8 +140,8 @@ class RequestReader:
         ip = found.addresses[0] if found.addresses else _address(topology, place, found, wishes)
         aim = self._destination(topology, place, found, ip, target)
         containers = [each.place for each in self._resolver.members] if wishes.everywhere else []
-        nets = overlays(self._resolver.members, place, ip)
-        segments = [link_labels.place_of(net) for net in nets]
+        nets = self._resolver.located(overlays(self._resolver.members, place, ip))
+        segments = [each for net in nets for each in _of_overlay(net)]
         beyond = self._beyond(nets, ip)
         balanced = self._resolver.balanced(
             ip, target.port, target.protocol, of_host=topology.has(Netns(HOST, ""), ip)
@@ -152,6 +153,8 @@ class RequestReader:
         concerned += _of_service(balanced) if balanced else []
         if set(concerned) - set(topology.places):
             topology = self._topology.read(concerned, beyond)
+        unseen = tuple(_unseen(net) for net in nets if not net.overlay.netns)
+        topology = replace(topology, missing=unseen) if unseen else topology
         if beyond and (member := beyond.member(ip)):
             aim = Destination(member.place)
         packet = ProbePacket(
@@ -183,6 +186,21 @@ class RequestReader:
             ip, target.port, target.protocol, of_host=of_host, named=found.place
         )
         return destination if destination.place else Destination(topology.having(ip))
+
+
+def _of_overlay(net: Network) -> Iterator[Netns]:
+    """Namespaces of an overlay network on this host: its own, and that of Docker's balancer."""
+    if net.overlay.netns:
+        yield link_labels.place_of(net)
+        if not net.overlay.node and (file := foreign_overlays.balancer(net)):
+            yield Netns(f"balancer {net.name}", file)
+
+
+def _unseen(net: Network) -> str:
+    return (
+        f"the namespace of {net.name}: none of the folders in which Docker keeps such has it, so"
+        " that packets are seen at the containers alone"
+    )
 
 
 def _of_service(balanced: Balanced) -> list[Netns]:

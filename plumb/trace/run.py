@@ -79,7 +79,8 @@ def watch(
         probe.send()
         records = _collect(trace, probe, request.seconds)
         dropped = kernel.read(records.frames) if kernel else []
-        missing = (*trace.missing, *([kernel.missing] if kernel and kernel.missing else []))
+        lost = (*topology.missing, *trace.missing)
+        missing = (*lost, *([kernel.missing] if kernel and kernel.missing else []))
         outcome = probe.outcome()
         after = neighbours.table(question.ip.version)
     listings = {
@@ -101,6 +102,7 @@ def watch(
         proxies=proxies,
         wires=topology.wires,
         exits=topology.exits,
+        tunnels=topology.tunnels,
     )
     # A route lookup needs the packet's addresses and inbound link, which the story has.
     routes = _routes(assemble(material), topology)

@@ -34,6 +34,7 @@ class Topology:
         beyond: the host at the other end of an overlay's tunnel, if it is on this machine; its
             containers and networks are among the members and networks.
         engines: the engines of other containers and networks than plumb's own, by id.
+        missing: sentences on namespaces that the packet may cross and that plumb did not find.
     """
 
     members: tuple[Member, ...]
@@ -44,6 +45,7 @@ class Topology:
     wires: Mapping[Spot, Spot]
     beyond: OtherHost | None = None
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     @cached_property
     def titles(self) -> dict[Spot, str]:
@@ -58,6 +60,16 @@ class Topology:
             for place, own in self.links.items()
             for link in own
             if link.kind == "veth" and (place, link.name) not in self.wires
+        )
+
+    @property
+    def tunnels(self) -> frozenset[Spot]:
+        """VXLAN links, by which packets leave for another host."""
+        return frozenset(
+            (place, link.name)
+            for place, own in self.links.items()
+            for link in own
+            if link.kind == "vxlan"
         )
 
     def has(self, place: Netns, ip: IPAddress) -> bool:

@@ -206,7 +206,8 @@ class Tracer:
             for member in self._resolver.members
             if any(net.id in near for _, net in member.ends)
         ]
-        return self._topology.read([*topology.places, *others[:NEIGHBOURS]], topology.beyond)
+        wider = self._topology.read([*topology.places, *others[:NEIGHBOURS]], topology.beyond)
+        return replace(wider, missing=topology.missing)
 
 
 def _worth_repeating(story: Story, request: TraceRequest) -> bool:

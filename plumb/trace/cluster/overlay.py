@@ -156,8 +156,9 @@ class Tunnels:
         uplink = ""
         if peer is not None:
             with RouteLookup(self._host_of(net)) as lookup:
-                uplink = lookup.route(peer).dev
-        vni = net.overlay.vnis[int(step.dev.removeprefix("vxlan"))]
+                route = lookup.route(peer)
+            uplink, own = route.dev, own or route.src  # Docker's link has no address of its own
+        vni = link.vni
         src, dst = (peer, own) if step.inbound else (own, peer)
         spi = self._spi(net, src, dst) if net.overlay.encrypted else None
         outer = Tunnelled(step.place, step.dev, uplink, vni, port, mac, src, dst, step.inbound, spi)
