@@ -92,7 +92,8 @@ class LinuxKernel:
     def take(self, steps: Sequence[Step]) -> None:
         """Take the steps in order, neighbours of one kind together."""
         require_below(self._folders, steps)
-        with nfnetlink.closing_last():
+        set_in = {step.thing.where for step in steps if isinstance(step.after, Sysctl)}
+        with nfnetlink.closing_last(), proc_sys.renewed(len(set_in)):
             self._take(steps)
         self._settle(steps)
 

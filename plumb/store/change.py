@@ -84,15 +84,58 @@ def things_of(rows: Sequence[tuple[str, str]]) -> list[Thing]:
     return [decoders[kind](value) for (kind, _), value in zip(rows, values, strict=True)]
 
 
-def write_entry(before: Iterable[Thing], after: Iterable[Thing], change: Change) -> str:
-    """A line of the journal."""
-    return codec.TEXT.encode(
-        {
-            "before": [_tagged(thing) for thing in before],
-            "after": [_tagged(thing) for thing in after],
-            "change": _to_json(change),
-        }
+class Texts:
+    """JSON texts of values, each written once: the journal has it, and then the value's row."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, str]] = {}  # with the value, so that its id stays its
+
+    def of(self, value: Intent | Thing) -> str:
+        """The text of a value."""
+        found = self._known.get(id(value))
+        if found is None:
+            found = self._known[id(value)] = value, codec.dumps(value)
+        return found[1]
+
+
+def write_entry(
+    before: Iterable[Thing], after: Iterable[Thing], change: Change, texts: Texts
+) -> str:
+    """A line of the journal; `texts` keeps what is written of each value."""
+
+    def tagged(kind: str, value: Intent | Thing) -> str:
+        return f'["{kind}",{texts.of(value)}]'
+
+    def thing(value: Thing) -> str:
+        return tagged(type(value).__name__, value)
+
+    parts = {
+        "put": _listed(tagged(TABLE_OF[type(value)], value) for value in change.put),
+        "drop": codec.dumps(change.drop),
+        "released": codec.dumps(change.released),
+        "addresses": codec.dumps(change.addresses),
+        "hints": codec.dumps(change.hints),
+        "things": _listed(
+            f"[{thing(value)},{thing(previous) if previous else 'null'}]"
+            for value, previous in change.things
+        ),
+        "owners": codec.dumps(change.owners),
+        "meta": codec.dumps(change.meta),
+    }
+    return _object(
+        before=_listed(map(thing, before)),
+        after=_listed(map(thing, after)),
+        change=_object(**parts),
     )
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return f"[{','.join(texts)}]"
+
+
+def _object(**texts: str) -> str:
+    named = ",".join([f'"{name}":{text}' for name, text in texts.items()])
+    return f"{{{named}}}"
 
 
 def read_entry(number: int, text: str) -> Unfinished:
@@ -102,31 +145,11 @@ def read_entry(number: int, text: str) -> Unfinished:
     return Unfinished(number, before, after, _from_json(entry["change"]))
 
 
-def _tagged(thing: Thing) -> Any:
-    return [type(thing).__name__, codec.plain(thing)]
-
-
 def _untagged(tagged: Any) -> Thing:
     from plumb.things.registry import KINDS as THINGS
 
     kind, value = tagged
     return codec.decode(THINGS[kind], value)
-
-
-def _to_json(change: Change) -> Any:
-    return {
-        "put": [[TABLE_OF[type(value)], codec.plain(value)] for value in change.put],
-        "drop": change.drop,
-        "released": change.released,
-        "addresses": codec.plain(change.addresses),
-        "hints": codec.plain(change.hints),
-        "things": [
-            [_tagged(thing), _tagged(previous) if previous else None]
-            for thing, previous in change.things
-        ],
-        "owners": change.owners,
-        "meta": change.meta,
-    }
 
 
 def _from_json(found: Any) -> Change:

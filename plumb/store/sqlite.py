@@ -33,6 +33,7 @@ from plumb.store import CLAIM, T, codec, reserve
 from plumb.store.change import (
     TABLE_OF,
     Change,
+    Texts,
     Unfinished,
     read_entry,
     thing_of,
@@ -40,7 +41,7 @@ from plumb.store.change import (
     write_entry,
 )
 from plumb.store.salvage import DAMAGED_HINT, tells
-from plumb.store.sqlite_change import apply, key_text
+from plumb.store.sqlite_change import TOGETHER, apply, key_text
 from plumb.store.sqlite_schema import (
     MEMORY,
     NO_FILE,
@@ -61,8 +62,6 @@ W = TypeVar("W")
 UNNUMBERED = {TABLE_OF[RemoteEndpoint], TABLE_OF[VirtualService]}
 RESETS = 3
 """Times that a reset may take the file away while it is opened; whoever opens it goes on."""
-TOGETHER = 500
-"""Keys in one statement; SQLite before 3.32 takes 999 at most."""
 
 
 class SqliteStore:
@@ -76,6 +75,7 @@ class SqliteStore:
     def __init__(self, layout: Layout, create: bool = False) -> None:
         self._layout = layout
         self._frees, self._lent = True, False
+        self._texts = Texts()
         for left in reversed(range(RESETS + 1)):
             found = identity(layout.database)
             try:
@@ -311,7 +311,8 @@ class SqliteStore:
         before, after = list(before), list(after)
         now, then = ({thing.key for thing in things} for things in (before, after))
         self._frees = then <= now and (bool(change.drop) or then < now or not change.put)
-        text = write_entry(before, after, change)
+        self._texts = Texts()
+        text = write_entry(before, after, change, self._texts)
         return self._write(lambda: self._begin(text), self._frees)
 
     def _begin(self, text: str) -> int:
@@ -329,10 +330,11 @@ class SqliteStore:
 
         def work() -> None:
             with durable(self._db):
-                apply(self._db, change)
+                apply(self._db, change, self._texts)
                 self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
 
         self._write(work, self._frees)
+        self._texts = Texts()
 
     def abandon(self, number: int) -> None:
         """Strike an operation that was taken back from the journal; nothing else changes."""

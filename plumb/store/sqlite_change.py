@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +11,41 @@ from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.service.virtual import VirtualService
 from plumb.store import codec
-from plumb.store.change import TABLE_OF, Change
+from plumb.store.change import KINDS, Change, Texts
 
 if TYPE_CHECKING:
     from plumb.things import Key
 
 
-def apply(db: sqlite3.Connection, change: Change) -> None:
-    """Write all that a change does; the caller has begun the transaction."""
-    for kind, ident in change.drop:
-        db.execute(f"DELETE FROM {kind} WHERE id = ?", (ident,))
-        db.execute("DELETE FROM port WHERE owner = ?", (ident,))
-    for value in change.put:
-        db.execute("DELETE FROM port WHERE owner = ?", (value.id,))
-        if isinstance(value, Network | Sandbox):  # names may pass from one to another
-            db.execute(f"DELETE FROM {TABLE_OF[type(value)]} WHERE id = ?", (value.id,))
-    for value in change.put:
-        _PUT[type(value)](db, value)
+TOGETHER = 500
+"""Values in one statement; SQLite before 3.32 takes 999 at most."""
+
+
+def apply(db: sqlite3.Connection, change: Change, texts: Texts) -> None:
+    """Write all that a change does; the caller has begun the transaction.
+
+    Args:
+        texts: the texts of the change's values, as far as they are written.
+    """
+    db.executemany(
+        "DELETE FROM port WHERE owner = ?",
+        [(ident,) for _, ident in change.drop] + [(value.id,) for value in change.put],
+    )
+    for table, kind in KINDS.items():
+        _drop(db, table, [ident for of, ident in change.drop if of == table])
+        put = [value for value in change.put if isinstance(value, kind)]
+        _drop(db, table, [value.id for value in put])  # names may pass from one to another
+        _put(db, table, [(*_COLUMNS[kind](value), texts.of(value)) for value in put])
+    db.executemany(
+        "INSERT INTO port VALUES (?, ?, ?, ?)",
+        [
+            (port.protocol, port.host_port, str(port.host_ip), end.id)
+            for end in change.put
+            if isinstance(end, Endpoint)
+            for port in end.ports
+            if port.host_port
+        ],
+    )
     for owner in change.released:
         _release(db, owner)
     db.executemany(
@@ -38,25 +56,31 @@ def apply(db: sqlite3.Connection, change: Change) -> None:
         "INSERT OR REPLACE INTO hint VALUES (?, ?, ?)",
         [(str(subnet), span, ip.packed.hex()) for subnet, span, ip in change.hints],
     )
-    for thing, previous in change.things:
-        before = codec.dumps(previous) if previous is not None else None
-        db.execute(
-            "INSERT INTO thing (key, kind, json, previous) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (key) DO UPDATE SET json = excluded.json",
-            (key_text(thing.key), type(thing).__name__, codec.dumps(thing), before),
-        )
-    lost = [
-        key
-        for owner, keys in change.owners
-        for key in _own(db, owner, [key_text(key) for key in keys])
-    ]
-    # Only now: what one owner has let go of may be another's since.
     db.executemany(
-        "DELETE FROM thing WHERE key = ? "
-        "AND NOT EXISTS (SELECT 1 FROM owner WHERE owner.key = thing.key)",
-        [(key,) for key in lost],
+        "INSERT INTO thing (key, kind, json, previous) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (key) DO UPDATE SET json = excluded.json",
+        [
+            (
+                key_text(thing.key),
+                type(thing).__name__,
+                texts.of(thing),
+                texts.of(previous) if previous is not None else None,
+            )
+            for thing, previous in change.things
+        ],
     )
+    _own(db, {owner: [key_text(key) for key in keys] for owner, keys in change.owners})
     db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", change.meta)
+
+
+def _drop(db: sqlite3.Connection, table: str, idents: Iterable[str]) -> None:
+    db.executemany(f"DELETE FROM {table} WHERE id = ?", [(ident,) for ident in idents])
+
+
+def _put(db: sqlite3.Connection, table: str, rows: Sequence[tuple[str | int, ...]]) -> None:
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
 
 
 def _release(db: sqlite3.Connection, owner: str) -> None:
@@ -67,64 +91,40 @@ def _release(db: sqlite3.Connection, owner: str) -> None:
         db.execute("UPDATE hint SET ip = min(ip, ?) WHERE subnet = ?", (ip, subnet))
 
 
-def _own(db: sqlite3.Connection, owner: str, keys: Iterable[str]) -> set[str]:
-    """Make these the keys of an owner; those that it had and has no more."""
-    wanted = set(keys)
-    had = {key for (key,) in db.execute("SELECT key FROM owner WHERE owner = ?", (owner,))}
-    db.executemany("INSERT INTO owner VALUES (?, ?)", [(owner, key) for key in wanted - had])
+def _own(db: sqlite3.Connection, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Make these the keys of the owners; a thing that has lost its last owner goes."""
+    had = _owned(db, list(wanted))
+    pairs = {(owner, key): None for owner, keys in wanted.items() for key in keys}
+    lost = [pair for pair in had if pair not in pairs]
+    db.executemany("INSERT INTO owner VALUES (?, ?)", [pair for pair in pairs if pair not in had])
+    db.executemany("DELETE FROM owner WHERE owner = ? AND key = ?", lost)
+    # Only now: what one owner has let go of may be another's since.
     db.executemany(
-        "DELETE FROM owner WHERE owner = ? AND key = ?", [(owner, key) for key in had - wanted]
-    )
-    return had - wanted
-
-
-def _put_network(db: sqlite3.Connection, net: Network) -> None:
-    db.execute(
-        "INSERT INTO network VALUES (?, ?, ?, ?)", (net.id, net.name, net.number, codec.dumps(net))
+        "DELETE FROM thing WHERE key = ? "
+        "AND NOT EXISTS (SELECT 1 FROM owner WHERE owner.key = thing.key)",
+        [(key,) for _, key in lost],
     )
 
 
-def _put_sandbox(db: sqlite3.Connection, box: Sandbox) -> None:
-    db.execute(
-        "INSERT INTO sandbox VALUES (?, ?, ?, ?)", (box.id, box.name, box.number, codec.dumps(box))
-    )
+def _owned(db: sqlite3.Connection, owners: Sequence[str]) -> dict[tuple[str, str], None]:
+    """The keys that owners have, each with its owner."""
+    found: dict[tuple[str, str], None] = {}
+    for start in range(0, len(owners), TOGETHER):
+        some = owners[start : start + TOGETHER]
+        marks = ",".join("?" * len(some))
+        query = f"SELECT owner, key FROM owner WHERE owner IN ({marks})"
+        found.update(dict.fromkeys(db.execute(query, some)))
+    return found
 
 
-def _put_endpoint(db: sqlite3.Connection, end: Endpoint) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO endpoint VALUES (?, ?, ?, ?, ?)",
-        (end.id, end.network, end.sandbox, end.number, codec.dumps(end)),
-    )
-    db.executemany(
-        "INSERT INTO port VALUES (?, ?, ?, ?)",
-        [
-            (port.protocol, port.host_port, str(port.host_ip), end.id)
-            for port in end.ports
-            if port.host_port
-        ],
-    )
-
-
-def _put_remote(db: sqlite3.Connection, end: RemoteEndpoint) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO remote VALUES (?, ?, ?)", (end.id, end.network, codec.dumps(end))
-    )
-
-
-def _put_service(db: sqlite3.Connection, service: VirtualService) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO service VALUES (?, ?, ?)",
-        (service.id, service.network, codec.dumps(service)),
-    )
-
-
-_PUT: dict[type, Any] = {
-    Network: _put_network,
-    Sandbox: _put_sandbox,
-    Endpoint: _put_endpoint,
-    RemoteEndpoint: _put_remote,
-    VirtualService: _put_service,
+_COLUMNS: dict[type, Callable[[Any], tuple[str | int, ...]]] = {
+    Network: lambda net: (net.id, net.name, net.number),
+    Sandbox: lambda box: (box.id, box.name, box.number),
+    Endpoint: lambda end: (end.id, end.network, end.sandbox, end.number),
+    RemoteEndpoint: lambda end: (end.id, end.network),
+    VirtualService: lambda service: (service.id, service.network),
 }
+"""What the tables have of a value, beside its text."""
 
 
 @lru_cache(maxsize=1 << 12)

@@ -116,6 +116,12 @@ def test_there_and_back(value: Any) -> None:
     assert repr(back) == repr(value)
 
 
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_text_is_that_of_a_json_encoder(value: Any) -> None:
+    """To the last byte: another version of plumb, and a person, read what was always written."""
+    assert codec.dumps(value) == codec.TEXT.encode(codec.plain(value))
+
+
 def test_defaults_are_left_out() -> None:
     """So that a value of an earlier version reads as it was meant."""
     assert json.loads(codec.dumps(Network("1", "n", "bridge"))) == {

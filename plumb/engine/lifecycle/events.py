@@ -38,10 +38,10 @@ def events(changed: Changed) -> Iterator[Event]:
     """Find the events of an operation."""
     yield from (_network(net, "create") for net in _new(changed) if isinstance(net, Network))
     boxes = _boxes(changed)
-    left, joined = _places(changed)
-    for ident in dict.fromkeys([*boxes, *(end.sandbox for end in (*left, *joined))]):
-        away = (_place(changed, end, "disconnect") for end in left if end.sandbox == ident)
-        there = (_place(changed, end, "connect") for end in joined if end.sandbox == ident)
+    left, joined = map(_by_sandbox, _places(changed))
+    for ident in {**boxes, **left, **joined}:
+        away = (_place(changed, end, "disconnect") for end in left.get(ident, ()))
+        there = (_place(changed, end, "connect") for end in joined.get(ident, ()))
         if ident in boxes:
             yield from _life(changed, *boxes[ident], away, there)
         else:
@@ -79,6 +79,13 @@ def _places(changed: Changed) -> tuple[list[Endpoint], list[Endpoint]]:
         [end for end in gone if end.id in changed.before],
         [end for end in _new(changed) if isinstance(end, Endpoint)],
     )
+
+
+def _by_sandbox(ends: Iterable[Endpoint]) -> dict[str, list[Endpoint]]:
+    found: dict[str, list[Endpoint]] = {}
+    for end in ends:
+        found.setdefault(end.sandbox, []).append(end)
+    return found
 
 
 def _life(

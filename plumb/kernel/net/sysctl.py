@@ -125,8 +125,11 @@ def write(setting: Sysctl) -> None:
             raise Unsupported(f"cannot set {setting.name}", FEATURES["br_netfilter"].missing)
     try:
         value = _mapped(setting.value) if setting.name == PING_GROUPS else setting.value
-        with open(path, "wb", buffering=0) as file:
-            file.write(value.encode())
+        descriptor = proc_sys.opened(setting.name, os.O_WRONLY)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise NoSuchSetting(path) from error
     except OSError as error:

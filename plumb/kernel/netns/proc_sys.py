@@ -1,11 +1,11 @@
-"""Folders of /proc/sys, opened in one network namespace after the other.
+"""Settings of /proc/sys, and folders of it, opened in one network namespace after the other.
 
 /proc/sys/net/ipv4 and /proc/sys/net/ipv6 of all namespaces are entries of one name in one folder,
 so the kernel keeps them in one hash chain of its dentry cache, and walks that chain for each path
 that leads through them: 0.1 ms with a thousand namespaces, 0.5 ms where little of the chain is in
 the processor's cache. A proc that was just mounted has entries of its own (Linux 5.8), and none of
-other namespaces: so plumb mounts a new one for every few namespaces that it reads on its way
-through many.
+other namespaces: so plumb mounts a new one for every few namespaces that it reads or writes on its
+way through many.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Proc(threading.local):
 
     Attributes:
         root: its descriptor; None without one.
-        left: folders that are still opened in it before the next is mounted; negative outside
+        left: names that are still opened in it before the next is mounted; negative outside
         `renewed`, and where this process may not mount.
     """
 
@@ -40,7 +40,7 @@ _PROC = _Proc()
 
 @contextmanager
 def renewed(namespaces: int) -> Iterator[None]:
-    """Read of so many namespaces in a with block, where they are many by mounts of one's own."""
+    """Read and write settings of so many namespaces in a with block, of many by own mounts."""
     if namespaces < MANY or _PROC.left >= 0:
         yield
         return
@@ -52,19 +52,18 @@ def renewed(namespaces: int) -> Iterator[None]:
         _unmount()
 
 
-def opened(folder: str) -> int:
-    """Open a folder of settings in the calling thread's namespace: "net/ipv4/".
+def opened(name: str, flags: int = os.O_PATH | os.O_DIRECTORY) -> int:
+    """Open a folder of settings, or a setting, in the calling thread's namespace: "net/ipv4/".
 
     Raises:
         OSError: there is none.
     """
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     if _PROC.left == 0:
         _mount()
     if _PROC.root is None:
-        return os.open(f"{PROC_SYS}/{folder}", flags)
+        return os.open(f"{PROC_SYS}/{name}", flags | os.O_CLOEXEC)
     _PROC.left -= 1
-    return os.open(f"sys/{folder}", flags, dir_fd=_PROC.root)
+    return os.open(f"sys/{name}", flags | os.O_CLOEXEC, dir_fd=_PROC.root)
 
 
 def _mount() -> None:

@@ -1,4 +1,4 @@
-"""Settings read in one namespace after the other, through mounts of proc of one's own."""
+"""Settings read and written in many namespaces in turn, through mounts of proc of one's own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from plumb.frozen import replace
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import detached_mount, namespaces, proc_sys
+from plumb.plan import Step
 from plumb.things.layer3 import Sysctl
 from tests import REPOSITORY
 from tests.labs import sh
@@ -68,6 +70,20 @@ def test_each_namespace_has_its_own_value(settings: list[Sysctl], mounts: list[i
     assert len(mounts) >= 2
     assert (Path("/proc/self/mounts").read_text(), descriptors()) == before
     assert proc_sys._PROC.root is None
+
+
+def test_each_namespace_gets_its_own_value(settings: list[Sysctl], mounts: list[int]) -> None:
+    """What is written through a mount is what each namespace has, by its own /proc/sys too."""
+    before = descriptors()
+    changed = [replace(each, value=str(int(each.value) + 100)) for each in settings]
+
+    LinuxKernel().take([Step(*each) for each in zip(settings, changed, strict=True)])
+    assert len(mounts) >= 2
+    assert descriptors() == before
+    for each in changed:
+        with namespaces.entered(each.ns):
+            assert Path(f"/proc/sys/{TTL}").read_text().strip() == each.value
+    LinuxKernel().take([Step(*each) for each in zip(changed, settings, strict=True)])
 
 
 def test_a_look_that_fails_leaves_no_mount(mounts: list[int]) -> None:
