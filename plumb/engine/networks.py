@@ -25,7 +25,7 @@ from plumb.errors import Conflict, Invalid, KernelRefused, NotFound, PlumbError,
 from plumb.frozen import replace
 from plumb.model.cluster import NodeRole
 from plumb.model.cnm import PREDEFINED, Attachment, Network, Pool, Sandbox
-from plumb.model.net.gateways import GATEWAY_NETWORK, lacks_gateway
+from plumb.model.net.gateways import GATEWAY_NETWORK, check_gateway_network, lacks_gateway
 from plumb.model.parse import BRIDGE, network_name
 from plumb.store import codec
 
@@ -309,6 +309,7 @@ def way_out(op: Operation, box: Sandbox) -> None:
             op.drop(end)
     elif not there:
         net = op.named(Network, GATEWAY_NETWORK) or _gateway_network(op)
+        check_gateway_network(net)
         used = {end.ifname for end, _ in ends}
         op.put(allocate.endpoint(op, net, box, Attachment(net.id), used))
 

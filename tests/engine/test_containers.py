@@ -541,6 +541,14 @@ def test_one_that_no_network_gives_a_gateway(host: Host) -> None:
     assert [net.name for net in host.networks()].count("plumb_gwbridge") == 1
 
 
+def test_one_that_needs_a_gateway_where_its_network_is_internal(host: Host) -> None:
+    """As a user may have made it, for it would be taken as the gateway and lead nowhere."""
+    host.create_network("plumb_gwbridge", internal=True)
+    host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)
+    with pytest.raises(Conflict, match="plumb_gwbridge of this host does not lead out"):
+        host.run("web", network="six", sysctls=NO_IPV6)
+
+
 def test_a_gateway_that_comes_and_goes(host: Host) -> None:
     """The endpoint is there as long as no other network leads out; the network stays."""
     host.create_network("six", subnet="fd00:2::/64", ipv4=False, ipv6=True)

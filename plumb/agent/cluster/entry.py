@@ -51,6 +51,7 @@ def init(member: Member, wish: Wish) -> dict[str, Any]:
         The node's id and the join tokens.
 
     Raises:
+        Conflict: a network of this host has a name that the cluster needs.
         Unsupported: it is in a cluster, or etcd is not installed.
         KernelRefused: etcd does not start, or a port is taken.
     """
@@ -59,6 +60,7 @@ def init(member: Member, wish: Wish) -> dict[str, Any]:
             if wish.get("force_new"):
                 return _go_on_alone(member)
             raise Unsupported(ALREADY)
+        member.host.check_names([INGRESS])
         try:
             return _init(member, wish)
         except BaseException:
@@ -150,6 +152,7 @@ def join(member: Member, wish: Wish) -> dict[str, Any]:
 
     Raises:
         Invalid: the token is none, or of another cluster.
+        Conflict: a network of this host has a name that the cluster needs.
         Unsupported: this node is in a cluster.
         KernelRefused: the manager does not answer.
     """
@@ -158,6 +161,7 @@ def join(member: Member, wish: Wish) -> dict[str, Any]:
     with member.changing:
         if member.membership is not None:
             raise Unsupported(ALREADY)
+        member.host.check_names()
         try:
             role = _join(
                 member, wish, token, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

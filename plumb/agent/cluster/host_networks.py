@@ -29,6 +29,11 @@ class HostNetworks:
     def __init__(self, layout: Layout) -> None:
         self._layout, self._turn = layout, threading.Lock()
 
+    def check_names(self, wanted: Sequence[str] = ()) -> None:
+        """Refuse a host whose own networks have names that its part in a cluster needs."""
+        with node.host_of(self._layout) as host:
+            node.check_names(host, wanted)
+
     def join(self) -> None:
         """Build this host's part in the ingress network, unless it is there."""
         with self._turn, node.host_of(self._layout) as host:

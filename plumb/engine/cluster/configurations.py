@@ -132,11 +132,16 @@ def check_name(op: Operation, net: Network) -> None:
     """
     other = op.named(Network, net.name)
     if other is not None and other.id != net.id:
-        raise Conflict(
-            f"network with name {net.name} already exists on this host, "
-            f"which cannot build the cluster's network {net.name}",
-            f"'plumb network rm {net.name}' here, once its containers are on another",
-        )
+        raise taken(net.name)
+
+
+def taken(name: str) -> Conflict:
+    """Refusal of a network of the cluster whose name one of this host has."""
+    return Conflict(
+        f"network with name {name} already exists on this host, "
+        f"which cannot build the cluster's network {name}",
+        f"'plumb network rm {name}' here, once its containers are on another",
+    )
 
 
 def check_join(net: Network, *, task: bool) -> None:

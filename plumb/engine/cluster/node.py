@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from plumb.engine.cluster import attach, balancing, stale_flows, tasks
+from plumb.engine.cluster.configurations import taken
 from plumb.engine.host import Host
 from plumb.errors import Unsupported
 from plumb.model.cluster import (
@@ -16,6 +17,7 @@ from plumb.model.cluster import (
     balancer_id,
 )
 from plumb.model.cnm import Endpoint, Network
+from plumb.model.net.gateways import GATEWAY_NETWORK, check_gateway_network
 from plumb.model.paths import Layout
 from plumb.model.service.virtual import VirtualService
 from plumb.model.settings import Settings
@@ -37,6 +39,22 @@ def host_of(layout: Layout) -> Host:
         store.close()
     settings: Settings | None = codec.loads(Settings, text) if text else None
     return Host(layout.root, settings=settings)
+
+
+def check_names(host: Host, wanted: Sequence[str] = ()) -> None:
+    """Refuse a host whose own networks have names that its part in a cluster needs.
+
+    Args:
+        wanted: names of networks of the cluster.
+
+    Raises:
+        Conflict: one has, or the network by which overlay networks lead out leads nowhere.
+    """
+    there = {net.name: net for net in host.networks()}
+    for name in there.keys() & set(wanted):
+        raise taken(name)
+    if GATEWAY_NETWORK in there:
+        check_gateway_network(there[GATEWAY_NETWORK])
 
 
 def join(host: Host) -> None:

@@ -9,6 +9,7 @@ endpoint, on GATEWAY_NETWORK (Docker's docker_gwbridge): one on an IPv6 network 
 
 from __future__ import annotations
 
+from plumb.errors import Conflict
 from plumb.model.cnm import Endpoint, Ends, Network
 
 GATEWAY_NETWORK = "plumb_gwbridge"
@@ -54,3 +55,19 @@ def lacks_gateway(ends: Ends) -> bool:
     """
     asking = [(end, net) for end, net in ends if not net.internal and not net.on_lan]
     return bool(asking) and not any(net.router(ip) for end, net in asking for ip in end.ips)
+
+
+def check_gateway_network(net: Network) -> None:
+    """Refuse a network called GATEWAY_NETWORK that leads nowhere by a gateway of this host.
+
+    As Docker's, it may be one that the user has made, with a subnet or options of their own.
+
+    Raises:
+        Conflict: it is internal, a configuration, on a LAN, or a network of the cluster.
+    """
+    if net.closed or net.config_only or net.on_lan or net.of_cluster or net.layer3:
+        raise Conflict(
+            f"network {net.name} of this host does not lead out, "
+            "as the bridge network of that name is to, for overlay networks",
+            f"'plumb network rm {net.name}': plumb makes one when it is needed",
+        )
