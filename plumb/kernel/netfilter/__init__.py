@@ -6,6 +6,8 @@ iptables_restore  the writer through iptables-restore, for the nf_tables variant
 iptables_save     reads what iptables-save prints, and finds iptables' commands
 python_iptables   the writer through python-iptables, for the legacy tables
 nftables          the writer for nf_tables of plumb's own, in one transaction
+nf_tables         rules as nf_tables has them, written and found by nfnetlink
+nft_contents      a table's contents as libnftables lists them
 nft_expressions   nft's words as libnftables' JSON, and back for comparison
 libnftables       the C library behind nft, bound by ctypes
 error_hints       error messages of iptables and nft, and the missing kernel feature behind each

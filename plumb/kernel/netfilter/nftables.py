@@ -1,5 +1,9 @@
 """The firewall writer for nf_tables of plumb's own: a call is one transaction, of both families.
 
+What comes with containers and published ports, nfnetlink is told
+(plumb/kernel/netfilter/nf_tables/transaction.py); what follows is about the rest, and about what
+the kernel refuses.
+
 The kernel identifies a rule by its handle, a number, and deletes it by that: so plumb lists the
 chain, and finds the rule by its words, or, where this version of nft prints other words for it, by
 its JSON.
@@ -18,11 +22,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 from plumb.errors import KernelRefused
 from plumb.kernel.netfilter import error_hints
 from plumb.kernel.netfilter.libnftables import HANDLES, JSON, nft
+from plumb.kernel.netfilter.nf_tables import transaction
+from plumb.kernel.netfilter.nf_tables.expressions import NotInVocabulary
+from plumb.kernel.netfilter.nft_contents import Contents, Native
 from plumb.kernel.netfilter.nft_expressions import Json, comparable, written
 from plumb.plan import Step, StepFailed
 from plumb.things import Key, Thing
@@ -37,7 +43,6 @@ from plumb.things.nftables import (
     NftTable,
 )
 
-Native = NftTable | NftMap | NftChain | NftElement | NftRule
 LINE = re.compile(r"^\t\t(.*) # handle (\d+)$", re.MULTILINE)
 
 
@@ -52,7 +57,19 @@ class Nftables:
         self.name = f"libnftables {nft().version}"
 
     def take(self, steps: Sequence[Step], done: list[Step]) -> None:
-        """Take all steps, or none."""
+        """Take all steps, or none.
+
+        What nfnetlink cannot be told, or the kernel refuses, libnftables is given instead, in
+        whole: an error is nft's own, in its words.
+        """
+        try:
+            transaction.transact(steps)
+        except (NotInVocabulary, KeyError, OSError):
+            self._run(steps, done)
+        else:
+            done += steps
+
+    def _run(self, steps: Sequence[Step], done: list[Step]) -> None:
         left = list(steps)
         try:
             _transact(left)
@@ -294,68 +311,6 @@ def _gathered(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
 
 
 # -- reading ---------------------------------------------------------------
-
-
-class Contents:
-    """Maps, chains and rules of a table.
-
-    Args:
-        listed: the table's objects, as libnftables lists them.
-    """
-
-    def __init__(self, listed: Iterable[Json]) -> None:
-        self.maps: dict[str, dict[str, Any]] = {}
-        self.chains: dict[str, Json] = {}
-        self.rules: dict[str, set[str]] = {}
-        for item in listed:
-            match item:
-                case {"map": found}:
-                    self.maps[found["name"]] = {
-                        link: verdict
-                        for link, verdict in found.get("elem", ())
-                        if isinstance(link, str)
-                    }
-                case {"chain": found}:
-                    self.chains[found["name"]] = found
-                case {"rule": found}:
-                    self.rules.setdefault(found["chain"], set()).add(comparable(found))
-
-    def find(self, thing: Native) -> Native | None:
-        """A thing as the table has it; None where it is not there."""
-        match thing:
-            case NftTable():
-                return thing
-            case NftMap():
-                return thing if thing.name in self.maps else None
-            case NftElement():
-                verdict = self.maps.get(thing.map, {}).get(thing.link)
-                return (
-                    replace(
-                        thing,
-                        chain=verdict["jump"]["target"] if "jump" in verdict else str(verdict),
-                    )
-                    if verdict
-                    else None
-                )
-            case NftRule():
-                return (
-                    thing
-                    if comparable(written(thing)["rule"]) in self.rules.get(thing.chain, ())
-                    else None
-                )
-            case NftChain():
-                chain = self.chains.get(thing.name)
-                return (
-                    None
-                    if chain is None
-                    else replace(
-                        thing,
-                        type=chain.get("type", ""),
-                        hook=chain.get("hook", ""),
-                        priority=chain.get("prio", 0),
-                        policy=chain.get("policy", ""),
-                    )
-                )
 
 
 def _contents(family: NftFamily, table: str) -> Contents | None:

@@ -147,6 +147,10 @@ class Connection:
         """Let go of the socket, and so of the namespace."""
         self._socket.close()
 
+    def option(self, name: int, size: int) -> bytes:
+        """Read an option of the socket (SO_…, socket(7)), of at most so many bytes."""
+        return self._socket.getsockopt(socket.SOL_SOCKET, name, size)
+
     # -- what changes something -----------------------------------------------
 
     def change(self, kind: int, flags: int, body: bytes) -> None:

@@ -11,10 +11,11 @@ import pytest
 from plumb import StepFailed
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.iptables_nft import tables, writer
-from plumb.kernel.netfilter.iptables_nft.encode import NotInVocabulary, encode
-from plumb.kernel.netfilter.iptables_nft.tables import FAMILY, Listing, uncounted
+from plumb.kernel.netfilter.iptables_nft.encode import encode
+from plumb.kernel.netfilter.iptables_nft.tables import FAMILY, Listing
 from plumb.kernel.netfilter.iptables_nft.writer import IptablesNft
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
+from plumb.kernel.netfilter.nf_tables.expressions import NotInVocabulary, uncounted
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFGENMSG,

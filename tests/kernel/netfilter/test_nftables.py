@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from plumb.errors import KernelRefused
 from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.netfilter import libnftables
 from plumb.kernel.netfilter.libnftables import Nft
+from plumb.kernel.netfilter.nf_tables import transaction
+from plumb.kernel.netfilter.nf_tables.expressions import NotInVocabulary
 from plumb.kernel.netfilter.nft_expressions import comparable, translate
 from plumb.kernel.netfilter.nftables import Nftables
 from plumb.kernel.netns.namespaces import entered
@@ -60,10 +63,17 @@ def remove(*things: Thing) -> list[Step]:
     return [Step(thing, None) for thing in things]
 
 
-@pytest.fixture
-def writer(lab: Lab) -> Nftables:
-    """The writer, in a namespace of its own."""
+@pytest.fixture(params=["nfnetlink", "libnftables"])
+def writer(lab: Lab, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Nftables:
+    """The writer, in a namespace of its own; once with all left to libnftables."""
+    if request.param == "libnftables":
+        monkeypatch.setattr(transaction, "transact", left_to_libnftables)
     return Nftables()
+
+
+def left_to_libnftables(steps: Sequence[Step]) -> None:
+    """What nfnetlink is not told."""
+    raise NotInVocabulary(str(steps))
 
 
 def specs(chain: str, family: str = "ip") -> list[str]:
@@ -257,7 +267,7 @@ def test_a_chain_written_anew_in_one_transaction(writer: Nftables) -> None:
 def test_publishing_touches_nobody_elses_rules(writer: Nftables) -> None:
     """The rules that are there keep their handles and their counts.
 
-    The wall steps back and takes its count along.
+    By libnftables the wall steps back and takes its count along.
     """
     writer.take(add(*BASE, rule("counter accept"), rule(WALL), hole(80)), [])
     handles = sh(f"nft -a list chain ip {TABLE} in")

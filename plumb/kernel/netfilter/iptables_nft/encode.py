@@ -5,9 +5,6 @@ this order whatever the order of the words: input link, output link, protocol, s
 the matches as they stand, a counter, the verdict. Its other matches and targets are the extensions
 of ip_tables, a struct each, which the kernel runs by nft_compat.
 
-The kernel dumps a rule's expressions with their attributes in an order of its own. plumb writes
-them in that order, so that a rule that it wrote and the same rule in a dump are the same bytes.
-
 The vocabulary is closed: `encode` refuses a rule with any other word, and iptables-restore, which
 knows them all, writes it.
 """
@@ -16,73 +13,47 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from plumb.address import IPAddress
+from plumb.kernel.netfilter.nf_tables.expressions import (
+    COUNTER,
+    IFNAMSIZ,
+    PROTOCOLS,
+    NotInVocabulary,
+    address,
+    compare,
+    expression,
+    masked,
+    meta,
+    payload,
+    protocol,
+    remembered,
+    verdict,
+)
 from plumb.kernel.netlink.codec import attribute, attribute_be32
 from plumb.kernel.netlink.uapi.linux_netfilter import (
     NF_ACCEPT,
     NF_DROP,
-    NFT_CMP_EQ,
-    NFT_CMP_NEQ,
     NFT_JUMP,
     NFT_META_IIFNAME,
-    NFT_META_L4PROTO,
     NFT_META_MARK,
     NFT_META_OIFNAME,
-    NFT_PAYLOAD_NETWORK_HEADER,
     NFT_PAYLOAD_TRANSPORT_HEADER,
-    NFT_REG_1,
-    NFT_REG_VERDICT,
     NFT_RETURN,
-    NFTA_BITWISE_DREG,
-    NFTA_BITWISE_LEN,
-    NFTA_BITWISE_MASK,
-    NFTA_BITWISE_OP,
-    NFTA_BITWISE_SREG,
-    NFTA_BITWISE_XOR,
-    NFTA_CMP_DATA,
-    NFTA_CMP_OP,
-    NFTA_CMP_SREG,
-    NFTA_COUNTER_BYTES,
-    NFTA_COUNTER_PACKETS,
-    NFTA_DATA_VALUE,
-    NFTA_DATA_VERDICT,
-    NFTA_EXPR_DATA,
-    NFTA_EXPR_NAME,
-    NFTA_IMMEDIATE_DATA,
-    NFTA_IMMEDIATE_DREG,
-    NFTA_LIST_ELEM,
     NFTA_MATCH_INFO,
     NFTA_MATCH_NAME,
     NFTA_MATCH_REV,
-    NFTA_META_DREG,
-    NFTA_META_KEY,
-    NFTA_PAYLOAD_BASE,
-    NFTA_PAYLOAD_DREG,
-    NFTA_PAYLOAD_LEN,
-    NFTA_PAYLOAD_OFFSET,
-    NFTA_VERDICT_CHAIN,
-    NFTA_VERDICT_CODE,
 )
 from plumb.things.iptables import Family, Rule
 
-PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "sctp": 132}
 OFFSETS = {("-s", 4): 12, ("-d", 4): 16, ("-s", 6): 8, ("-d", 6): 24}
 """Where the IP header has an address (RFC 791, RFC 8200)."""
 VERDICTS = {"ACCEPT": NF_ACCEPT, "DROP": NF_DROP, "RETURN": NFT_RETURN}
 PORTS = {"--sport": 0, "--dport": 2}
 """Where a header of TCP, UDP or SCTP has a port."""
-
-
-remembered = lru_cache(maxsize=4096)
-"""Encoded parts: most rules differ from others by one word."""
-
-
-class NotInVocabulary(ValueError):
-    """A rule has a word that only iptables itself can translate."""
 
 
 class Encoded(NamedTuple):
@@ -157,7 +128,7 @@ def _expressions(tests: dict[str, tuple[bool, str]], version: int) -> Iterator[b
         if option in tests:
             yield _link(key, *tests[option])
     if "-p" in tests:
-        yield _protocol(*tests["-p"])
+        yield protocol(*tests["-p"])
     for option in ("-s", "-d"):
         if option in tests:
             yield _address(OFFSETS[option, version], *tests[option])
@@ -166,87 +137,16 @@ def _expressions(tests: dict[str, tuple[bool, str]], version: int) -> Iterator[b
 # -- native expressions -------------------------------------------------------
 
 
-def _expression(name: str, *parts: bytes) -> bytes:
-    data = attribute(NFTA_EXPR_DATA, b"".join(parts))
-    return attribute(NFTA_LIST_ELEM, _name(name) + data)
-
-
-@remembered
-def _name(name: str) -> bytes:
-    return attribute(NFTA_EXPR_NAME, name)
-
-
-EQUAL, UNEQUAL = (
-    attribute_be32(NFTA_CMP_SREG, NFT_REG_1) + attribute_be32(NFTA_CMP_OP, comparison)
-    for comparison in (NFT_CMP_EQ, NFT_CMP_NEQ)
-)
-
-
-@remembered
-def _meta(key: int) -> bytes:
-    return _expression(
-        "meta", attribute_be32(NFTA_META_KEY, key), attribute_be32(NFTA_META_DREG, NFT_REG_1)
-    )
-
-
-@remembered
-def _payload(base: int, offset: int, length: int) -> bytes:
-    return _expression(
-        "payload",
-        attribute_be32(NFTA_PAYLOAD_DREG, NFT_REG_1),
-        attribute_be32(NFTA_PAYLOAD_BASE, base),
-        attribute_be32(NFTA_PAYLOAD_OFFSET, offset),
-        attribute_be32(NFTA_PAYLOAD_LEN, length),
-    )
-
-
-def _compare(value: bytes, negated: bool = False) -> bytes:
-    data = attribute(NFTA_CMP_DATA, attribute(NFTA_DATA_VALUE, value))
-    return _expression("cmp", UNEQUAL if negated else EQUAL, data)
-
-
-@remembered
-def _masked(mask: bytes) -> bytes:
-    return _expression(
-        "bitwise",
-        attribute_be32(NFTA_BITWISE_SREG, NFT_REG_1),
-        attribute_be32(NFTA_BITWISE_DREG, NFT_REG_1),
-        attribute_be32(NFTA_BITWISE_LEN, len(mask)),
-        attribute_be32(NFTA_BITWISE_OP, 0),
-        attribute(NFTA_BITWISE_MASK, attribute(NFTA_DATA_VALUE, mask)),
-        attribute(NFTA_BITWISE_XOR, attribute(NFTA_DATA_VALUE, bytes(len(mask)))),
-    )
-
-
-COUNTER = _expression(
-    "counter", attribute(NFTA_COUNTER_BYTES, bytes(8)), attribute(NFTA_COUNTER_PACKETS, bytes(8))
-)
-
-
 @remembered
 def _link(key: int, negated: bool, name: str) -> bytes:
     if name.endswith("+") or len(name) >= IFNAMSIZ:
         raise NotInVocabulary(name)
-    return _meta(key) + _compare(name.encode() + b"\0", negated)
-
-
-@remembered
-def _protocol(negated: bool, name: str) -> bytes:
-    return _meta(NFT_META_L4PROTO) + _compare(bytes([PROTOCOLS[name]]), negated)
+    return meta(key) + compare(name.encode() + b"\0", negated)
 
 
 @remembered
 def _address(offset: int, negated: bool, written: str) -> bytes:
-    """Compare an address: its first bytes where the prefix is whole bytes, else under a mask."""
-    prefix = ip_network(written)
-    packed, length = prefix.network_address.packed, prefix.prefixlen
-    whole = length % 8 == 0
-    size = length // 8 if whole else len(packed)
-    if not size:
-        raise NotInVocabulary(written)
-    mask = b"" if whole else _masked(prefix.netmask.packed)
-    loaded = _payload(NFT_PAYLOAD_NETWORK_HEADER, offset, size)
-    return loaded + mask + _compare(packed[:size], negated)
+    return address(offset, negated, ip_network(written))
 
 
 # -- matches ------------------------------------------------------------------
@@ -254,7 +154,7 @@ def _address(offset: int, negated: bool, written: str) -> bytes:
 
 def _extension(kind: str, name: str, revision: int, info: bytes) -> bytes:
     """A match or a target of ip_tables; its struct is padded as XT_ALIGN does, to eight bytes."""
-    return _expression(
+    return expression(
         kind,
         attribute(NFTA_MATCH_NAME, name),
         attribute_be32(NFTA_MATCH_REV, revision),
@@ -265,7 +165,7 @@ def _extension(kind: str, name: str, revision: int, info: bytes) -> bytes:
 def _ports(option: str, port: str) -> bytes:
     """`-m tcp` and `-m udp`."""
     number = struct.pack(">H", int(port))
-    return _payload(NFT_PAYLOAD_TRANSPORT_HEADER, PORTS[option], 2) + _compare(number)
+    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, PORTS[option], 2) + compare(number)
 
 
 def _addrtype(option: str, kind: str) -> bytes:
@@ -289,8 +189,8 @@ def _mark(option: str, written: str) -> bytes:
     if option != "--mark":
         raise NotInVocabulary(option)
     value, _, mask = written.partition("/")
-    masked = _masked(struct.pack("=I", int(mask, 16))) if mask else b""
-    return _meta(NFT_META_MARK) + masked + _compare(struct.pack("=I", int(value, 16)))
+    kept = masked(struct.pack("=I", int(mask, 16))) if mask else b""
+    return meta(NFT_META_MARK) + kept + compare(struct.pack("=I", int(value, 16)))
 
 
 def _sctp(option: str, port: str) -> bytes:
@@ -305,7 +205,6 @@ def _sctp(option: str, port: str) -> bytes:
     return _extension("match", "sctp", 0, info)
 
 
-IFNAMSIZ = 16
 XT_ADDRTYPE_LOCAL = 1 << 2
 XT_CONNTRACK_STATE, XT_CONNTRACK_RELATED_ESTABLISHED = 1 << 0, 1 << 2 | 1 << 1
 XT_SCTP_SRC_PORTS, XT_SCTP_DEST_PORTS = 1 << 0, 1 << 1
@@ -334,7 +233,7 @@ def _target(written: str, version: int) -> bytes:
     words = tuple(written.split())
     match words:
         case (("ACCEPT" | "DROP" | "RETURN") as name,):
-            return _verdict(VERDICTS[name])
+            return verdict(VERDICTS[name])
         case ("MASQUERADE",):
             return _nat("MASQUERADE", 0, version, None, 0)
         case ("SNAT", "--to-source", to):
@@ -343,19 +242,8 @@ def _target(written: str, version: int) -> bytes:
             address, port = _destination(to)
             return _extension("target", "DNAT", 2, _range(address, port, 6) + bytes(2))
         case (chain,):  # or an extension without options: the kernel has no such chain then
-            return _verdict(NFT_JUMP, chain)
+            return verdict(NFT_JUMP, chain)
     raise NotInVocabulary(written)
-
-
-def _verdict(code: int, chain: str = "") -> bytes:
-    parts = attribute(NFTA_VERDICT_CODE, struct.pack(">i", code))
-    if chain:
-        parts += attribute(NFTA_VERDICT_CHAIN, chain)
-    return _expression(
-        "immediate",
-        attribute_be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT),
-        attribute(NFTA_IMMEDIATE_DATA, attribute(NFTA_DATA_VERDICT, parts)),
-    )
 
 
 def _destination(written: str) -> tuple[IPAddress | None, int]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from plumb.kernel.netfilter.iptables_nft.encode import COUNTER, encode
+from plumb.kernel.netfilter.iptables_nft.encode import encode
+from plumb.kernel.netfilter.nf_tables.dump import ChainDump, dump_rules, generation
 from plumb.kernel.netlink.codec import (
     Request,
     attribute,
     attribute_be32,
     attributes,
     be_number,
+    chosen_attributes,
     text,
 )
 from plumb.kernel.netlink.nfnetlink import Netfilter, request
@@ -35,8 +36,6 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFT_MSG_DELCHAIN,
     NFT_MSG_DELRULE,
     NFT_MSG_GETCHAIN,
-    NFT_MSG_GETGEN,
-    NFT_MSG_GETRULE,
     NFT_MSG_NEWCHAIN,
     NFT_MSG_NEWRULE,
     NFT_MSG_NEWTABLE,
@@ -48,7 +47,6 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFTA_CHAIN_TYPE,
     NFTA_COUNTER_BYTES,
     NFTA_COUNTER_PACKETS,
-    NFTA_GEN_ID,
     NFTA_HOOK_HOOKNUM,
     NFTA_HOOK_PRIORITY,
     NFTA_RULE_CHAIN,
@@ -75,18 +73,10 @@ PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 """Priority of a table's chains (linux/netfilter_ipv4.h); nat's differ by the chain."""
 NAT = {"PREROUTING": -100, "INPUT": 100, "OUTPUT": -100, "POSTROUTING": 100}
 POLICIES = {NF_DROP: "DROP", NF_ACCEPT: "ACCEPT"}
+_CHAIN = frozenset({NFTA_RULE_CHAIN})
 NOTHING_COUNTED = attribute(NFTA_COUNTER_PACKETS, bytes(8)) + attribute(
     NFTA_COUNTER_BYTES, bytes(8)
 )
-COUNTED = COUNTER[: -(8 + 4 + 8)]
-"""A counter's expression up to the first of its two numbers."""
-
-
-class ListedRule(NamedTuple):
-    """A rule in a dump: its handle, and its expressions with the counter at zero."""
-
-    handle: int
-    expressions: bytes
 
 
 @dataclass
@@ -99,15 +89,12 @@ class Listing:
 
     netfilter: Netfilter
     _chains: dict[Family, dict[tuple[str, str], str]] = field(default_factory=dict)
-    _rules: dict[tuple[Family, str, str], list[ListedRule]] = field(default_factory=dict)
+    _rules: dict[tuple[Family, str, str], ChainDump] = field(default_factory=dict)
     _whole: set[tuple[Family, str]] = field(default_factory=set)
 
     def generation(self) -> int:
         """The number of the ruleset, which every change of it raises."""
-        answer = self.netfilter.get(
-            NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NFGENMSG.pack(0, 0, 0)
-        )
-        return be_number(attributes(answer, NFGENMSG.size)[NFTA_GEN_ID])
+        return generation(self.netfilter)
 
     def chains(self, family: Family) -> dict[tuple[str, str], str]:
         """The policy of each chain by table and name; "-" for a chain that has none."""
@@ -128,48 +115,35 @@ class Listing:
 
     def has_chain(self, family: Family, table: str, name: str) -> bool:
         """Tell whether there is a chain; no dump is needed for one whose rules were dumped."""
-        return bool(self._rules.get((family, table, name))) or (table, name) in self.chains(family)
+        known = self._rules.get((family, table, name))
+        return bool(known and known.bodies) or (table, name) in self.chains(family)
 
-    def rules(self, family: Family, table: str, chain: str) -> list[ListedRule]:
+    def rules(self, family: Family, table: str, chain: str) -> ChainDump:
         """The rules of a chain, in its order; none where there is no such chain."""
         where = (family, table, chain)
-        if where not in self._rules and (family, table) not in self._whole:
-            named = attribute(NFTA_RULE_TABLE, table) + attribute(NFTA_RULE_CHAIN, chain)
-            self._keep(family, named)
-        return self._rules.get(where, [])
+        if where not in self._rules:
+            found = () if (family, table) in self._whole else self._dumped(family, table, chain)
+            self._rules[where] = ChainDump(list(found))
+        return self._rules[where]
 
     def read_table(self, family: Family, table: str) -> None:
         """Dump a table's rules at once, for those who need many of its chains."""
-        if (family, table) not in self._whole:
-            self._whole.add((family, table))
-            for where in [where for where in self._rules if where[:2] == (family, table)]:
-                del self._rules[where]
-            self._keep(family, attribute(NFTA_RULE_TABLE, table))
+        if (family, table) in self._whole:
+            return
+        self._whole.add((family, table))
+        chains: dict[bytes, list[bytes]] = {}
+        for body in self._dumped(family, table):
+            chain = chosen_attributes(body, NFGENMSG.size, _CHAIN)[NFTA_RULE_CHAIN]
+            chains.setdefault(chain, []).append(body)
+        for chain, bodies in chains.items():
+            self._rules[family, table, text(chain)] = ChainDump(bodies)
 
-    def _keep(self, family: Family, named: bytes) -> None:
-        chains: dict[tuple[bytes, bytes], list[ListedRule]] = {}
-        for body in self._dump(NFT_MSG_GETRULE, family, named):
-            found = attributes(body, NFGENMSG.size)
-            rule = ListedRule(
-                be_number(found[NFTA_RULE_HANDLE]), uncounted(found[NFTA_RULE_EXPRESSIONS])
-            )
-            where = (found[NFTA_RULE_TABLE], found[NFTA_RULE_CHAIN])
-            chains.setdefault(where, []).append(rule)
-        for (table, chain), rules in chains.items():
-            self._rules.setdefault((family, text(table), text(chain)), []).extend(rules)
+    def _dumped(self, family: Family, table: str, chain: str = "") -> list[bytes]:
+        return dump_rules(self.netfilter, FAMILY[family], table, chain)
 
     def _dump(self, kind: int, family: Family, body: bytes) -> list[bytes]:
         head = NFGENMSG.pack(FAMILY[family], 0, 0)
         return self.netfilter.dump(NFNL_SUBSYS_NFTABLES << 8 | kind, head + body)
-
-
-def uncounted(expressions: bytes) -> bytes:
-    """Expressions as they are before a packet has come."""
-    at = expressions.find(COUNTED)
-    if at < 0:
-        return expressions
-    end = at + len(COUNTER)
-    return expressions[:at] + COUNTER + expressions[end:]
 
 
 # -- messages -----------------------------------------------------------------

@@ -14,9 +14,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from plumb.kernel.netfilter.iptables_nft import tables
-from plumb.kernel.netfilter.iptables_nft.encode import NotInVocabulary, encode
-from plumb.kernel.netfilter.iptables_nft.tables import ListedRule, Listing
+from plumb.kernel.netfilter.iptables_nft.encode import encode
+from plumb.kernel.netfilter.iptables_nft.tables import Listing
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
+from plumb.kernel.netfilter.nf_tables.dump import ListedRule
+from plumb.kernel.netfilter.nf_tables.expressions import NotInVocabulary
 from plumb.kernel.netlink.codec import Request
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.plan import Step
@@ -158,7 +160,10 @@ def _chain_dumps(chains: Sequence[Sequence[Rule]], listing: Listing) -> list[_Ch
             listing.read_table(family, table)
     return [
         _ChainDump(
-            rules, *_present(rules, listing.rules(rules[0].family, rules[0].table, rules[0].chain))
+            rules,
+            *_present(
+                rules, listing.rules(rules[0].family, rules[0].table, rules[0].chain).rules()
+            ),
         )
         for rules in chains
     ]
@@ -221,7 +226,7 @@ class _Transaction:
         where = (chain.table, chain.name)
         if not chain.users or where not in self._listing.chains(chain.family):
             return False
-        return adding or bool(self._listing.rules(chain.family, *where))
+        return adding or bool(self._listing.rules(chain.family, *where).bodies)
 
     def _table(self, family: Family, table: str, chain: str = "") -> Iterator[Request]:
         """Make a table, and a built-in chain of it, where the first thing that needs them is new.
@@ -245,9 +250,9 @@ class _Transaction:
             NotInVocabulary: there is none by these expressions.
         """
         wanted = encode(rule).expressions
-        for each in self._listing.rules(rule.family, rule.table, rule.chain):
-            which = (rule.family, rule.table, each.handle)
-            if each.expressions == wanted and which not in self._taken:
+        for handle in self._listing.rules(rule.family, rule.table, rule.chain).handles(wanted):
+            which = (rule.family, rule.table, handle)
+            if which not in self._taken:
                 self._taken.add(which)
-                return each.handle
+                return handle
         raise NotInVocabulary(rule.spec)
