@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from plumb import Host
 from plumb.lab import registry
 from plumb.root import make_folder
-from tests import labs, needs, sampling
+from tests import labs, needs, sampling, usual_signals
 from tests.host.trial_hosts import end_all
 from tests.labs import Lab
 from tests.memory_host import MemoryHosts
@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     gc.disable()
     labs.refuse_the_machine()
+    usual_signals.restore()
     settings.register_profile(
         "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )

@@ -39,7 +39,7 @@ FEW = 8
 SILENCE = 1200.0
 """Seconds in which some test of a part must end: twice what one may take (pyproject.toml)."""
 A_MINUTE = 60.0
-PROCESSES = ("ps", "-e", "--forest", "-o", "pid,stat,etimes,wchan:24,args", "--cols", "160")
+PROCESSES = ("ps", "-e", "--forest", "-o", "pid,stat,etimes,wchan:24,args", "--cols", "300")
 GUESTS = ("user-mode", "qemu")
 CHECKED = (
     *("tests/test_lint.py", "tests/test_layers.py", "tests/test_golden.py", "tests/test_plan.py"),

@@ -9,6 +9,7 @@ import pytest
 from tests.host.trial_hosts import MARK, marked, plumb, tried
 from tests.labs import Lab
 from tests.prefork.prefork_lab import start
+from tests.programs import line
 from tests.waiting import until
 
 NOBODY = "65534"
@@ -53,11 +54,10 @@ def test_a_killed_exec_ends_the_command_of_another_user(emptied: Lab) -> None:
     run(emptied, "sleep", "1000")
     words = ("-u", NOBODY, "-e", f"{MARK}={emptied.root}", "box")
     ran = start(emptied, "exec", *words, "sh", "-c", "echo ready; exec sleep 2000")
-    assert ran.stdout is not None
-    assert ran.stdout.readline() == "ready\n"
+    assert line(ran) == "ready\n"
     ran.kill()
-    until(lambda: "2000" not in str(marked(emptied)), "the command has ended")
-    ran.communicate()
+    until(lambda: "sleep 2000 " not in str(marked(emptied)), "the command has ended")
+    ran.communicate(timeout=30)
 
 
 def test_exec_takes_a_user_and_a_folder(emptied: Lab) -> None:

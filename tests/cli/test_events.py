@@ -18,6 +18,7 @@ from tests.host.trial_hosts import MARK, end_all, plumb, tried
 from tests.labs import Lab
 from tests.memory_host import MemoryHosts
 from tests.prefork.prefork_lab import start
+from tests.programs import line
 from tests.waiting import until
 
 
@@ -140,10 +141,9 @@ def test_events_are_followed(net: Lab) -> None:
     """From before there is a root; the end of a command, too; filters and templates choose."""
     form = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"
     following = start(net, "events", "-f", "container=box", "--format", form)
-    assert following.stdout is not None
     until(lambda: _watches(following.pid), "it waits")
     plumb(net, "run", "-d", "-e", MARK, "--name", "box", "--network", "none", "sh", "-c", "exit 3")
-    found = [following.stdout.readline().strip() for _ in range(3)]
+    found = [line(following).strip() for _ in range(3)]
     following.terminate()
     following.communicate(timeout=30)
     assert found == [
@@ -183,11 +183,10 @@ def test_an_end_that_is_centuries_away(net: Lab) -> None:
     """Is waited for as any other."""
     form = ("--format", "{{.Action}}")
     following = start(net, "events", "--until", "9999-12-31", *form)
-    assert following.stdout is not None
     until(lambda: _watches(following.pid), "it waits")
     plumb(net, "network", "create", "n1")
     plumb(net, "network", "rm", "n1")
-    assert [following.stdout.readline() for _ in range(2)] == ["create\n", "destroy\n"]
+    assert [line(following) for _ in range(2)] == ["create\n", "destroy\n"]
     following.terminate()
     following.communicate(timeout=30)
 
@@ -264,14 +263,13 @@ def test_the_kernel_s_changes_are_told_too(net: Lab) -> None:
     """Links, addresses and routes of the host, between what plumb tells."""
     form = "{{.Type}} {{.Action}} {{.Actor.ID}} {{.Actor.Attributes.type}}"
     following = start(net, "events", "--kernel", "--format", form)
-    assert following.stdout is not None
     until(lambda: _watches(following.pid), "it waits")
     words = ("--subnet", "10.77.0.0/24", "-o", "com.docker.network.bridge.name=shop0", "shop")
     plumb(net, "network", "create", *words)
     plumb(net, "network", "rm", "shop")
     found: list[str] = []
     while "network destroy" not in found and len(found) < 1000:
-        found.append(following.stdout.readline().rpartition("\n")[0])
+        found.append(line(following).rpartition("\n")[0])
         found[-1] = " ".join(found[-1].split()[:2]) if "network" in found[-1] else found[-1]
     following.terminate()
     following.communicate(timeout=30)

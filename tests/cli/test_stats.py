@@ -16,6 +16,7 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.views.stats import size
 from tests import REPOSITORY
 from tests.labs import INTERNET, Lab, within
+from tests.programs import line, running
 
 
 def measured(lab: Lab, *argv: str) -> list[dict[str, Any]]:
@@ -100,14 +101,13 @@ def test_a_table_for_people(pair: Lab) -> None:
 def test_watching_tells_rates_until_it_is_interrupted(pair: Lab) -> None:
     """The second time there is something to compare with."""
     env = {**os.environ, "PLUMB_ROOT": str(pair.root), "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-m", "plumb", "stats", "--watch", "--interval", "0.2", "db"],
         stdout=subprocess.PIPE,
         text=True,
         env=env,
     ) as watching:
-        assert watching.stdout is not None
-        lines = [watching.stdout.readline() for _ in range(4)]
+        lines = [line(watching) for _ in range(4)]
         watching.send_signal(signal.SIGINT)
         watching.communicate(timeout=20)
     assert "packets/s" not in lines[1]

@@ -27,6 +27,7 @@ from plumb.kernel.netns.namespaces import call
 from plumb.kernel.netns.setns import CLONE_NEWNET
 from tests import REPOSITORY, forked
 from tests.labs import LAN, ROUTER, router, station, within
+from tests.programs import line, running
 
 _LAN = f"""set -e
     sysctl -qw net.ipv6.conf.default.accept_dad=0
@@ -201,12 +202,8 @@ def _held(setup: str, folder: Path) -> Iterator[int]:
         "-c",
         f"{setup}\necho ready; exec cat",
     ]
-    with subprocess.Popen(
+    with running(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
     ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "ready\n", "the namespaces could not be made"
-        try:
-            yield holder.pid
-        finally:
-            holder.terminate()
+        assert line(holder) == "ready\n", "the namespaces could not be made"
+        yield holder.pid

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from plumb.model.diagnosis.snapshot import ChainState, NamespaceState, Snapshot
 from plumb.model.foreign_firewall import ForeignFirewall, openings
 from tests import labs
 from tests.doctor.made import SHOP, chain, found, rule, web
+from tests.programs import running
 from tests.waiting import until
 
 UP, DOWN = ("ip", "link", "set", "eth0", "up"), ("ip", "link", "set", "eth0", "down")
@@ -89,7 +89,7 @@ def test_a_remedy_is_applied_while_another_program_has_the_lock(tmp_path: Path) 
     with labs.lab(), path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         remedy = remedies.iptables("iptables-legacy", "filter", "INPUT", "-j", "ACCEPT")
-        with subprocess.Popen(remedy.steps[0].argv, env=env) as waits:
+        with running(remedy.steps[0].argv, env=env) as waits:
             try:
                 until(lambda: _opened(waits.pid, "xtables.lock"), "iptables asks for the lock")
                 assert waits.poll() is None
@@ -97,7 +97,6 @@ def test_a_remedy_is_applied_while_another_program_has_the_lock(tmp_path: Path) 
                 assert waits.wait(60) == 0
             finally:
                 fcntl.flock(lock, fcntl.LOCK_UN)
-                waits.kill()
 
 
 def _opened(pid: int, name: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -36,6 +35,7 @@ from plumb.model.netns_state import Link, Listener, Neighbour
 from plumb.model.observations import Netns
 from tests.doctor import faults
 from tests.labs import Lab
+from tests.programs import running
 from tests.waiting import until
 
 
@@ -191,12 +191,9 @@ def test_links_that_networkd_takes_for_its_own(
     monkeypatch.setattr(machine, "LINKS", str(tmp_path))
     assert machine.read().managed == ()
     program = shutil.copy("/bin/sleep", tmp_path / machine.NETWORKD)
-    with subprocess.Popen([program, "1000"]) as networkd:
-        try:
-            until(lambda: machine.read().managed, "networkd runs")
-            managed = machine.read().managed
-        finally:
-            networkd.kill()
+    with running([program, "1000"]):
+        until(lambda: machine.read().managed, "networkd runs")
+        managed = machine.read().managed
     assert managed == ((bridge.index, "/etc/systemd/network/all.network"),)
     monkeypatch.setattr(bridges, "CHOSEN", re.compile(bridge.name))
     (found,) = diagnose.diagnose(replace(taken, machine=replace(taken.machine, managed=managed)))

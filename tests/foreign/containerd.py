@@ -26,6 +26,7 @@ from tests import labs
 from tests.foreign.dockerd import DEADLINE, PATH, image
 from tests.foreign.mounts import end_all, private
 from tests.labs import Lab, within
+from tests.programs import stop
 from tests.waiting import until
 
 PLUGINS = "/usr/lib/cni"
@@ -81,7 +82,9 @@ class Containerd:
     def ctr(self, *words: str, check: bool = True) -> str:
         """As `ctr WORDS` does; what it printed."""
         line = ["nsenter", "-t", str(self.mounts), "-m", "ctr", "-a", f"{self.folder}/socket"]
-        ran = subprocess.run([*line, *words], capture_output=True, text=True, check=False)
+        ran = subprocess.run(
+            [*line, *words], capture_output=True, text=True, check=False, timeout=DEADLINE
+        )
         assert ran.returncode == 0 or not check, f"ctr {' '.join(words)}: {ran.stderr}"
         return ran.stdout
 
@@ -126,8 +129,7 @@ def containerd() -> Iterator[Containerd]:
                 assert process.poll() is None, (folder / "log").read_text()[-2000:]
                 yield engine
             finally:
-                process.terminate()
-                process.wait()
+                stop(process)
                 for pid in engine.pids.values():
                     with suppress(OSError):
                         os.kill(pid, signal.SIGKILL)

@@ -26,7 +26,7 @@ import pytest
 
 from plumb.foreign import read_host
 from plumb.kernel.foreign import processes
-from tests import labs
+from tests import labs, programs
 from tests.foreign.mounts import private
 from tests.labs import Lab, within
 from tests.waiting import until
@@ -266,12 +266,7 @@ def _answers(engine: Dockerd) -> bool:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End dockerd, which ends its containerd."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    programs.stop(process)
 
 
 def _end_containers(folder: Path) -> None:

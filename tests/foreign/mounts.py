@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plumb.kernel.foreign import processes
+from tests import programs
 
 
 @contextmanager
@@ -28,15 +29,10 @@ def private(folder: Path, hidden: Iterable[str], binds: dict[str, str]) -> Itera
     lines += [f"mkdir -p {at} && mount --bind {own} {at}" for at, own in binds.items()]
     words = ["unshare", "--mount", "--propagation", "private"]
     line = " && ".join([*lines, "echo ready", "exec cat"])
-    holder = subprocess.Popen(
-        [*words, "sh", "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"ready\n"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with programs.running([*words, "sh", "-c", line], **pipes) as holder:
+        assert programs.line(holder) == "ready\n"
         yield holder.pid
-    finally:
-        holder.communicate()
 
 
 def end_all(mounts: int) -> None:

@@ -25,6 +25,7 @@ from tests.foreign.dockerd import ANSWER, DEADLINE, IMAGE, PATH
 from tests.foreign.dockerd import image as root_file_system
 from tests.foreign.mounts import end_all, private
 from tests.labs import Lab, within
+from tests.programs import running, stop
 from tests.waiting import until
 
 NETAVARK = Path("/usr/lib/podman/netavark")
@@ -79,7 +80,12 @@ class Podman:
     def podman(self, *words: str, data: bytes = b"") -> str:
         """As `podman WORDS` does; what it printed."""
         ran = subprocess.run(
-            self.words(*words), input=data, capture_output=True, check=False, env=self.settings
+            self.words(*words),
+            input=data,
+            capture_output=True,
+            check=False,
+            env=self.settings,
+            timeout=DEADLINE,
         )
         assert ran.returncode == 0, f"podman {' '.join(words)}: {ran.stderr.decode()}"
         return ran.stdout.decode()
@@ -136,14 +142,13 @@ class Podman:
     def serving(self) -> Iterator[None]:
         """As `podman system service` does, for the length of a with block."""
         words = self.words("system", "service", "--time", "0", f"unix://{self.socket}")
-        with subprocess.Popen(words, env=self.settings, stderr=subprocess.DEVNULL) as process:
+        with running(words, env=self.settings, stderr=subprocess.DEVNULL) as process:
             try:
                 until(lambda: self._answers() or process.poll() is not None)
                 assert process.poll() is None, "podman system service has ended"
                 yield
             finally:
-                process.terminate()
-                process.wait()
+                stop(process)
                 self.socket.unlink(missing_ok=True)
 
     def _answers(self) -> bool:

@@ -25,6 +25,7 @@ from plumb.kernel.netns import namespaces
 from tests import labs
 from tests.foreign.containerd import NETWORK, PLUGINS
 from tests.labs import Lab, sh, within
+from tests.programs import running
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(
@@ -101,12 +102,9 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def server(pods: Lab) -> Iterator[str]:
     """The pod's namespace, in which a program listens at port 80."""
     space = pod("nginx-7bd8").member.place.ns
-    with subprocess.Popen(
-        ["nsenter", f"--net={space}", "busybox", "httpd", "-f", "-p", "80"]
-    ) as process:
+    with running(["nsenter", f"--net={space}", "busybox", "httpd", "-f", "-p", "80"]):
         until(lambda: within(space, "ss -Hltn sport = :80"))
         yield space
-        process.terminate()
 
 
 def pod(name: str) -> ForeignContainer:

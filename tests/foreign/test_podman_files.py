@@ -20,6 +20,7 @@ from plumb.foreign.values import Engine, ForeignContainer
 from plumb.frozen import replace
 from plumb.kernel.foreign import processes
 from tests.labs import Lab
+from tests.programs import line, running
 from tests.waiting import until
 
 IDENT = "5f6e7d" * 10 + "abcd"
@@ -43,8 +44,8 @@ def watching(
     child = f"nsenter --net={namespace} sleep 1000"
     code = f"import subprocess; subprocess.run({child.split()!r})"
     # Words behind a script's name are the script's, and are none of Python's.
-    line = [str(folder / "conmon"), "-I", "-S", str(_script(folder, code)), *WORDS, *exits]
-    with subprocess.Popen([*before, *line]) as process:
+    words = [str(folder / "conmon"), "-I", "-S", str(_script(folder, code)), *WORDS, *exits]
+    with running([*before, *words]) as process:
         try:
             until(lambda: _conmon(process.pid), "conmon runs")
             conmon = _conmon(process.pid)
@@ -154,11 +155,10 @@ def test_a_root_folder_is_a_process_s_own(tmp_path: Path) -> None:
     """One that has ended has none, and cannot be told from another."""
     code = "import os, sys; os.chroot(sys.argv[1]); print('in', flush=True); sys.stdin.read()"
     words = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"in\n"
+    with running(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert line(process) == "in\n"
         assert not processes.same_root(process.pid, os.getpid())
-        process.communicate()
+        process.communicate(timeout=60)
     assert processes.same_root(os.getpid(), os.getpid())
     assert processes.same_root(process.pid, os.getpid())
 

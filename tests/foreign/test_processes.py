@@ -15,6 +15,7 @@ from plumb.foreign import docker_files
 from plumb.foreign.docker_files import Shim
 from plumb.kernel.foreign import processes
 from plumb.kernel.foreign.processes import Process
+from tests import programs
 from tests.labs import Lab
 from tests.waiting import until
 
@@ -76,17 +77,11 @@ def test_a_mounted_file_s_path_is_bytes(tmp_path: Path) -> None:
     for each in (folder + b"/resolv.conf", target):
         Path(os.fsdecode(each)).touch()
     line = b'mount --bind "$0" "$1" && echo ready && exec cat'
-    holder = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", line, folder + b"/resolv.conf", target],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"ready\n"
+    words: list[str | Path] = ["unshare", "--mount", "sh", "-c", os.fsdecode(line)]
+    words += [os.fsdecode(folder + b"/resolv.conf"), target]
+    with programs.running(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert programs.line(holder) == "ready\n"
         (found,) = processes.bind_source(holder.pid, str(target))
-    finally:
-        holder.communicate()
 
     assert os.fsencode(found).endswith(b"/latin\xe9/resolv.conf")
 

@@ -60,12 +60,15 @@ def upstream(namespace: str, address: str = labs.ROUTER) -> Iterator[Upstream]:
     with entered(namespace):
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind((address, 53))
+    sock.settimeout(0.1)
+    over = threading.Event()
 
     def serve() -> None:
-        while True:
-            data, peer = sock.recvfrom(4096)
-            if data == b"end":
-                return
+        while not over.is_set():
+            try:
+                data, peer = sock.recvfrom(4096)
+            except TimeoutError:
+                continue
             query = dns.message.from_wire(data)
             server.asked.append(f"{query.question[0].name} by {peer[0]}")
             answer = dns.message.make_response(query, recursion_available=True)
@@ -82,9 +85,8 @@ def upstream(namespace: str, address: str = labs.ROUTER) -> Iterator[Upstream]:
     try:
         yield server
     finally:
-        with entered(namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-            last.sendto(b"end", (address, 53))
-        thread.join()
+        over.set()
+        thread.join(30)
         sock.close()
 
 

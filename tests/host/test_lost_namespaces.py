@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from plumb import Host
 from plumb.kernel.process import commands
 from tests.host.trial_hosts import plumb, tried
 from tests.labs import Lab, sh, within
+from tests.programs import running
 from tests.waiting import until
 
 LOSSES = {"the mount": "umount -l {path}", "the file": "umount -l {path}; rm {path}"}
@@ -74,7 +74,7 @@ def test_a_running_commands_namespace_is_found_again(loss: str, shop: Shop) -> N
 def test_a_namespace_that_cannot_be_found_is_built_anew(loss: str, shop: Shop) -> None:
     """Somebody else's process keeps the lost one and its end of the veth pair: another is made."""
     path = shop.path("db")
-    with subprocess.Popen(["nsenter", f"--net={path}", "sleep", "600"]) as keeper:
+    with running(["nsenter", f"--net={path}", "sleep", "600"]) as keeper:
         inside = os.stat(path).st_ino
         until(
             lambda: os.stat(f"/proc/{keeper.pid}/ns/net").st_ino == inside, "the keeper is inside"
@@ -82,7 +82,6 @@ def test_a_namespace_that_cannot_be_found_is_built_anew(loss: str, shop: Shop) -
         sh(LOSSES[loss].format(path=path))
         sh(f"ip link del {shop.veth('cache')}")
         plumb(shop.lab, "repair")
-        keeper.kill()
     assert tried(shop.lab, "check") == (0, "")
     assert shop.flows()
 

@@ -15,6 +15,7 @@ from plumb.errors import Conflict, Invalid, KernelRefused, NotFound
 from plumb.kernel.netns import fake_host
 from plumb.lab.hosts import Hosts
 from tests import REPOSITORY
+from tests.programs import line, running
 from tests.waiting import until
 
 PING = ("ping", "-c", "1", "-W", "5")
@@ -109,21 +110,13 @@ def test_behind_nat_a_host_reaches_out_with_the_routers_address() -> None:
             "import socket; s = socket.create_server(('192.0.2.10', 7)); "
             "print('ready', flush=True); print(s.accept()[1][0])"
         )
-        server = subprocess.Popen(
-            [
-                *("nsenter", "--net", f"--target={hosts['h1'].init.pid}", "--"),
-                *(sys.executable, "-c", listening),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert server.stdout is not None
-        server.stdout.readline()
-        asking = "import socket; socket.create_connection(('192.0.2.10', 7), 10)"
-        hosts["h2"].run(sys.executable, "-c", asking)
-        assert server.stdout.readline().strip() == "192.0.2.1"
-        server.wait()
-        server.stdout.close()
+        enter = ("nsenter", "--net", f"--target={hosts['h1'].init.pid}", "--")
+        words = [*enter, sys.executable, "-c", listening]
+        with running(words, stdout=subprocess.PIPE) as server:
+            assert line(server) == "ready\n"
+            asking = "import socket; socket.create_connection(('192.0.2.10', 7), 30)"
+            hosts["h2"].run(sys.executable, "-c", asking)
+            assert line(server) == "192.0.2.1\n"
 
 
 def test_links_have_the_mtu_that_was_asked_for() -> None:

@@ -21,6 +21,7 @@ from tests import REPOSITORY, labs
 from tests.host.trial_hosts import MARK
 from tests.labs import sh
 from tests.plugin.runs import arguments
+from tests.programs import running
 from tests.waiting import until
 
 MIDDLE = """
@@ -104,19 +105,15 @@ def middle(folder: Path, *more: str) -> Iterator[Middle]:
         "PYTHONPATH": str(REPOSITORY),
     }
     command = arguments("-q", "-p", "no:tmpdir", *more)
-    with subprocess.Popen(
+    with running(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as run:
-        try:
-            until(
-                lambda: (folder / "middle").exists() or run.poll() is not None,
-                "the middle of the test",
-            )
-            assert run.poll() is None, run.communicate()[0].decode()
-            found = json.loads((folder / "middle").read_text())
-            yield Middle(found["pytest"], found["hosts"], found["namespaces"], mark, folder, run)
-        finally:
-            run.kill()
+        until(
+            lambda: (folder / "middle").exists() or run.poll() is not None, "the middle of the test"
+        )
+        assert run.poll() is None, run.communicate(timeout=60)[0].decode()
+        found = json.loads((folder / "middle").read_text())
+        yield Middle(found["pytest"], found["hosts"], found["namespaces"], mark, folder, run)
 
 
 @pytest.fixture(autouse=True)

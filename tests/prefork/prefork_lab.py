@@ -64,7 +64,7 @@ def warm_up(lab: Lab, **asked: Any) -> int:
     A launcher is known to it from the second command on.
     """
     for _ in range(1 + bool(lab.launcher)):
-        start(lab, "version", **asked).communicate()
+        said(start(lab, "version", **asked))
         until(lambda: quiet(lab), "there is a warm process with a spare")
     return warm_of(lab)
 
@@ -156,7 +156,7 @@ def counted(lab: Lab, number: int) -> Iterator[None]:
     until(lambda: quiet(lab), "there is a spare")
     before = served(lab)
     yield
-    start(lab, "version").communicate()
+    said(start(lab, "version"))
     until(lambda: served(lab) == before + number + 1, f"{number} commands were carried out warm")
 
 

@@ -24,6 +24,7 @@ from plumb.prefork.launchers import begun
 from tests import REPOSITORY, labs
 from tests.labs import Lab
 from tests.prefork.prefork_lab import install_launcher, killed, said, start, state
+from tests.programs import running
 from tests.waiting import until
 
 
@@ -80,7 +81,7 @@ def asked(lab: Lab, *argv: str) -> Iterator[Asked]:
     folder = str(lab.root)
     with (
         agent_socket.listen(folder, agent_socket.COMMAND, socket.SOCK_SEQPACKET) as listener,
-        subprocess.Popen(["sleep", "600"]) as child,
+        running(["sleep", "600"]) as child,
     ):
         listener.settimeout(60)
         made = Asked(start(lab, *argv), listener.accept()[0], child, [])
@@ -90,8 +91,7 @@ def asked(lab: Lab, *argv: str) -> Iterator[Asked]:
         finally:
             made.hang_up()
             made.ran.kill()
-            made.ran.communicate()
-            child.kill()
+            made.ran.communicate(timeout=30)
 
 
 def stop(pid: int) -> None:
@@ -145,7 +145,7 @@ def test_a_signal_that_the_worker_did_nothing_for_is_not_lost(
         made.begun()
         until(lambda: catches(made.ran.pid, number), "it forwards signals")
         made.ran.send_signal(number)
-        made.child.wait()  # of what was forwarded
+        made.child.wait(60)  # of what was forwarded
         made.send(answer)
         if number == signal.SIGINT:
             assert said(made.ran) == (130, "", "plumb: interrupted\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 
 from plumb.kernel.ports import host_ports
 from tests.labs import Lab, sh
+from tests.programs import line, running
 
 ADDRESSES = ["127.0.0.1", "0.0.0.0", "::1", "::"]
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
@@ -39,17 +39,13 @@ def family(ip: str) -> socket.AddressFamily:
 @contextmanager
 def program(code: str) -> Iterator[int]:
     """A program of the host's that has bound something; its pid."""
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", f"import socket; {code}; print(flush=True); input()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        try:
-            yield child.pid
-        finally:
-            child.send_signal(signal.SIGKILL)
+        line(child)
+        yield child.pid
 
 
 @pytest.mark.parametrize("ip", ADDRESSES)

@@ -16,6 +16,7 @@ import pytest
 from tests.host.trial_hosts import MARK, end_all, host, marked, plumb
 from tests.labs import Lab
 from tests.prefork.prefork_lab import said, start
+from tests.programs import line
 from tests.waiting import until
 
 PASSED_ON = [
@@ -77,12 +78,6 @@ def counting(number: int) -> tuple[str, ...]:
         "-c",
         f"trap 'echo came' {number}; echo ready; until read -t 60; do :; done; exit 7",
     )
-
-
-def line(ran: subprocess.Popen[str]) -> str:
-    """The next line that it prints."""
-    assert ran.stdout is not None
-    return ran.stdout.readline()
 
 
 @pytest.mark.parametrize("number", PASSED_ON, ids=lambda number: str(int(number)))
@@ -151,7 +146,7 @@ def test_without_sig_proxy_the_command_goes_on(net: Lab) -> None:
     assert "sleep 1000" in str(marked(net))
     plumb(net, "rm", "-f", plumb(net, "ps", "-q").strip())
     until(lambda: not marked(net), "the command has ended")
-    ran.communicate()
+    ran.communicate(timeout=30)
 
 
 def test_a_timeout_leaves_nothing(net: Lab) -> None:

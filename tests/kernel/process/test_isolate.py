@@ -17,6 +17,7 @@ import pytest
 from tests import REPOSITORY, labs
 from tests.host.trial_hosts import MARK, end_all, marked, plumb, tried
 from tests.labs import Lab
+from tests.programs import line, running
 from tests.waiting import until
 
 RUN = ("run", "--rm", "--network", "net", "--isolate")
@@ -56,7 +57,7 @@ def run_detached(lab: Lab, *words: str, name: str = "box", flag: str = "--isolat
 def started(lab: Lab, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A command line in a process of its own, which has said "up"."""
     env = {**os.environ, "PLUMB_ROOT": str(lab.root), "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-m", "plumb", *words],
         env={**env, MARK: str(lab.root)},
         stdout=subprocess.PIPE,
@@ -64,9 +65,9 @@ def started(lab: Lab, *words: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         cwd="/",
     ) as command:
-        assert command.stdout is not None
-        assert command.stdout.readline() == "up\n"
+        assert line(command) == "up\n"
         yield command
+        command.wait(60)
 
 
 def test_it_sees_its_own_processes_alone(net: Lab) -> None:
@@ -99,10 +100,9 @@ def test_no_process_is_a_way_to_the_hosts_files(net: Lab) -> None:
 )
 def test_it_can_change_nothing_of_the_host(line: str, net: Lab) -> None:
     """Neither files nor processes; the host's pids name nothing in it."""
-    with subprocess.Popen(["sleep", "1000"]) as outside:
+    with running(["sleep", "1000"]) as outside:
         status, printed = run(net, "sh", "-c", line.replace("HOST", str(outside.pid)))
         assert outside.poll() is None
-        outside.kill()
     assert status != 0, printed
 
 
