@@ -272,13 +272,16 @@ def _on(ends: Iterable[tuple[Endpoint, Network]], networks: set[str]) -> Ends:
 
 
 def _dropped(host: Reader) -> Dropped | None:
-    """Published ports that other firewalls drop; None, and a line on stderr, without root."""
+    """Published ports that other firewalls drop.
+
+    None, and a line on stderr, without root, or where there are more rules than plumb reads.
+    """
     from plumb.engine.foreign.firewalls import dropped_ports
     from plumb.kernel.capabilities import require_root
 
     try:
         require_root("read the other firewalls of this host, which may drop these ports")
+        return dropped_ports(host.store, host.settings)
     except KernelRefused as refused:
         common.tell(f"{refused}; {refused.hint}" if refused.hint else str(refused))
         return None
-    return dropped_ports(host.store, host.settings)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from plumb.cli import common
 from plumb.engine.reader import REBOOTED
+from plumb.errors import KernelRefused
 from plumb.kernel.process import caller
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from plumb.engine.repair import Drift
     from plumb.kernel.features.detect import Ability
     from plumb.kernel.features.table import Group
+
+T = TypeVar("T")
 
 
 @common.command("check")
@@ -38,11 +42,12 @@ def check(as_json: bool, store: bool, peers: bool) -> int:
         return _check_store()
     from plumb.engine.foreign import containers
 
+    unread: list[str] = []
     with common.opened() as host:
         if host.rebooted:
             common.tell(REBOOTED)
-        found, obstacles = host.check(), host.obstacles()
-        foreign = host.foreign_settings()
+        found = host.check()
+        obstacles, foreign = _tried(host.obstacles, unread), _tried(host.foreign_settings, unread)
         short, cluster = _short(host), _of_cluster(host)
         others = containers.counted(containers.known(host))
     _print(found, as_json)
@@ -63,7 +68,22 @@ def check(as_json: bool, store: bool, peers: bool) -> int:
         print(json.dumps(row) if as_json else f"{one}\n  {one.advice}")
     if others:
         common.tell(f"not checked: {others}, of which plumb has no record")
-    return 1 if found or foreign or obstacles or cluster else 0
+    for why in dict.fromkeys(unread):
+        common.tell(f"not checked: rules that others have written: {why}")
+    return 1 if found or foreign or obstacles or cluster or unread else 0
+
+
+def _tried(look: Callable[[], list[T]], unread: list[str]) -> list[T]:
+    """Look for something.
+
+    Returns:
+        Nothing, with a sentence in `unread`, where the kernel has more rules than plumb reads.
+    """
+    try:
+        return look()
+    except KernelRefused as refused:
+        unread.append(str(refused))
+        return []
 
 
 def _of_cluster(host: Host) -> list[Finding]:

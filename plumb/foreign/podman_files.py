@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from plumb.address import IPAddress, IPInterface
-from plumb.errors import PlumbError
+from plumb.errors import KernelRefused, PlumbError
 from plumb.foreign import docker_api, fields, netavark, podman
 from plumb.foreign.docker_files import IDENT
 from plumb.foreign.netavark import Forwarded
@@ -75,13 +75,18 @@ def read(running: Iterable[Process]) -> ForeignHost:
         return ForeignHost()
     nets = [podman.network(each) for each in _networks(found)]
     ports: dict[IPAddress, list[Forwarded]] = {}
-    for each in netavark.forwarded():
-        ports.setdefault(each.target, []).append(each)
+    missing: tuple[str, ...] = ()
+    try:
+        for each in netavark.forwarded():
+            ports.setdefault(each.target, []).append(each)
+    except KernelRefused as refused:
+        missing = (f"published ports of Podman's containers: {refused}",)
     source = Source(Engine.PODMAN, CONMON)
     boxes = list(_documents(found, nets, ports))
     read = docker_api.of_documents(nets, boxes, source)
     known = {box.ident for box in found}
-    return replace(read, stopped=tuple((box, source) for box in _stopped(found, known)))
+    stopped = tuple((box, source) for box in _stopped(found, known))
+    return replace(read, stopped=stopped, missing=(*read.missing, *missing))
 
 
 def _watched(running: Iterable[Process]) -> Iterator[Watched]:

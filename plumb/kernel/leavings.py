@@ -127,7 +127,7 @@ def _saved(family: Family) -> Ruleset:
         legacy = backends.writer().name == "python-iptables"
     except PlumbError:
         return {}
-    return saved(f"{family}-{'legacy' if legacy else 'nft'}-save")
+    return saved(f"{family}-{'legacy' if legacy else 'nft'}-save", most=0)
 
 
 def _own_specs(rules: Ruleset) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from plumb.engine.targets import TargetResolver
+from plumb.errors import KernelRefused
 from plumb.foreign import netavark, others, podman_files, read_host
 from plumb.foreign.values import Engine, ForeignContainer
 from plumb.frozen import replace
@@ -175,6 +176,22 @@ def test_a_container_is_asked_for_its_own_ports() -> None:
         for ip, port in ((target, 8080), (ip_address("10.88.0.3"), 8081))
     }
     assert podman_files._published(own, ports) == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+
+
+@pytest.mark.usefixtures("conmon")
+def test_ports_that_are_not_read_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the host has more rules than plumb reads; containers are found all the same."""
+
+    def refused() -> list[netavark.Forwarded]:
+        raise KernelRefused("read the rules", 0, "more than 64 MiB")
+
+    monkeypatch.setattr(netavark, "forwarded", refused)
+    found = podman_files.read(processes.running())
+    assert len(found.containers) == 1
+    (said,) = found.missing
+    assert said == (
+        "published ports of Podman's containers: cannot read the rules: more than 64 MiB"
+    )
 
 
 def test_podman_exec_is_no_container_of_its_own(

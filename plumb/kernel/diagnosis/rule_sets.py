@@ -16,7 +16,8 @@ from plumb.errors import KernelRefused, PlumbError
 from plumb.kernel.netfilter import iptables_save as save
 from plumb.kernel.netfilter.foreign_chains import HOOKS, PRIORITIES, NamedSets, listed, tables
 from plumb.kernel.netfilter.foreign_rules import Elements, from_iptables, from_nft
-from plumb.kernel.netfilter.rule_set_size import exceeded
+from plumb.kernel.netfilter.rule_set_size import LARGEST as LARGEST_LISTED
+from plumb.kernel.netfilter.rule_set_size import refuse_larger
 from plumb.kernel.netlink.codec import attributes, text
 from plumb.kernel.netlink.connection import DumpInterrupted
 from plumb.kernel.netlink.nfnetlink import Netfilter
@@ -35,8 +36,6 @@ FAMILIES_READ = ("ip", "ip6", "inet")
 LARGEST = 2 << 20
 """Bytes of a container's rules that are read at most, as the kernel or iptables-save has them: some
 5,000 of them. Whoever wrote them is not trusted."""
-LARGEST_OF_HOST, LARGEST_LISTED = 64 << 20, 8 << 20
-"""The same of the host: of iptables' rules, some 400,000, and of those that libnftables lists."""
 MOST_TABLES = 32
 """Tables that are listed one by one; more of them are listed with all that there are."""
 Where = tuple[str, str]
@@ -57,21 +56,24 @@ def chains(failed: list[str], most: int = 0) -> list[ChainState]:
     with _noting(failed):
         off = _tables()
         known = [where for where in off if where[0] in FAMILIES_READ]
-        own = _bounded(known, most) if most else known
+        if most:
+            refuse_larger(known, most)
+        own = known
     found: list[ChainState] = []
     for family in FAMILIES:
         # Without the command, libnftables has what there is: tables may have these names.
         nft = f"{FAMILIES[family]}-nft"
         if any((family, table) in own for table in TABLES) and save.found(f"{nft}-save"):
             with _noting(failed):
-                found += _of_iptables(nft, family, most or LARGEST_OF_HOST)
+                found += _of_iptables(nft, family, most or save.LARGEST)
         if _legacy(family):
             with _noting(failed):
                 legacy = f"{FAMILIES[family]}-legacy"
-                found += _of_iptables(legacy, family, most or LARGEST_OF_HOST)
+                found += _of_iptables(legacy, family, most or save.LARGEST)
     printed = {(chain.family, chain.table) for chain in found if chain.tool.endswith("-nft")}
     with _noting(failed):
-        wanted = _bounded([where for where in own if where not in printed], most or LARGEST_LISTED)
+        wanted = [where for where in own if where not in printed]
+        refuse_larger(wanted, most or LARGEST_LISTED)
         found += _of_nft(_items(wanted, own), printed)
     return [
         chain
@@ -128,17 +130,6 @@ def _noting(failed: list[str]) -> Iterator[None]:
         yield
     except (OSError, PlumbError, ValueError, KeyError, RuntimeError) as error:
         failed.append(f"{FIREWALL}: {error}")
-
-
-def _bounded(tables: list[Where], most: int) -> list[Where]:
-    """The tables, if their rules may be read.
-
-    Raises:
-        KernelRefused: they are too large.
-    """
-    if tables and exceeded(tables, most):
-        raise KernelRefused("read the rules", 0, f"nf_tables has more than {most >> 20} MiB")
-    return tables
 
 
 def _items(wanted: list[Where], every: list[Where]) -> list[Any]:

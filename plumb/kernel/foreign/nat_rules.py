@@ -19,6 +19,9 @@ def listed() -> Iterator[tuple[str, str, str]]:
     Returns:
         of each rule the family, "ip" or "ip6", its chain, and its words as iptables-save prints
         them.
+
+    Raises:
+        KernelRefused: there are more than plumb reads.
     """
     for family, command in _commands():
         for chain, (_, specs) in iptables_save.saved(command, "nat").get("nat", {}).items():

@@ -24,7 +24,7 @@ from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.foreign_rules import Elements, Json, from_iptables, from_nft
 from plumb.kernel.netfilter.iptables_save import saved
 from plumb.kernel.netfilter.libnftables import JSON, TERSE, nft
-from plumb.kernel.netfilter.rule_set_size import elements_exceed
+from plumb.kernel.netfilter.rule_set_size import elements_exceed, refuse_larger
 from plumb.kernel.netlink.codec import attributes, text
 from plumb.kernel.netlink.nfnetlink import Netfilter
 from plumb.kernel.netlink.uapi.linux_netfilter import (
@@ -74,6 +74,9 @@ def firewalls(backend: str, own: Own = frozenset()) -> list[ForeignFirewall]:
         backend: the back end of plumb's rules: "nf_tables" or "legacy" for iptables of that
         variant, "nftables".
         own: plumb's rules, which are left out in the chains of that back end.
+
+    Raises:
+        KernelRefused: there are more rules than plumb reads.
     """
     found = [*_of_nft(backend, own), *_of_legacy(own if backend == "legacy" else None)]
     return [firewall for firewall in found if firewall.drops]
@@ -91,6 +94,9 @@ def added(
 
     Yields:
         tool with its variant, table, chain and words.
+
+    Raises:
+        KernelRefused: there are more rules than plumb reads.
     """
     suffix = "legacy" if backend == "legacy" else "nft"
     for tool in sorted({tool for tool, _, _ in chains}):
@@ -121,14 +127,16 @@ def uplinks(version: int) -> frozenset[str]:
 def _of_nft(backend: str, own: Own) -> Iterator[ForeignFirewall]:
     read: dict[str, list[ForeignFirewall]] = {}
     sets = NamedSets()
-    for chain in _chains():
-        family, table, name = chain["family"], chain["table"], chain["name"]
-        if family in FAMILIES and table in PRIORITIES and name in HOOKS:
+    chains = _chains()
+    refuse_larger({_table(chain) for chain in chains if _is_nft_s(chain)})
+    for chain in chains:
+        (family, table), name = _table(chain), chain["name"]
+        if _is_iptables(chain):
             if family not in read:
                 ours = own if backend == "nf_tables" else None
                 read[family] = list(_of_iptables("nft", family, PRIORITIES, ours))
                 yield from read[family]
-        elif table not in FRIENDS:
+        elif _is_nft_s(chain):
             lines: dict[str, tuple[FirewallRule, ...]] = {}
             _follow(family, table, name, lines, sets.of(family, table))
             yield ForeignFirewall(
@@ -141,6 +149,21 @@ def _of_nft(backend: str, own: Own) -> Iterator[ForeignFirewall]:
                 chain.get("policy", "accept"),
                 lines,
             )
+
+
+def _table(chain: Json) -> tuple[str, str]:
+    return chain["family"], chain["table"]
+
+
+def _is_iptables(chain: Json) -> bool:
+    """True for a base chain of iptables' nf_tables variant."""
+    family, table = _table(chain)
+    return family in FAMILIES and table in PRIORITIES and chain["name"] in HOOKS
+
+
+def _is_nft_s(chain: Json) -> bool:
+    """True for one that libnftables is to list."""
+    return not _is_iptables(chain) and chain["table"] not in FRIENDS
 
 
 def _chains() -> list[Json]:

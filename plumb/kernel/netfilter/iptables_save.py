@@ -13,6 +13,8 @@ Ruleset = dict[str, dict[str, tuple[str, list[str]]]]
 """{table: {chain: (policy, specs in order)}}"""
 CountedRuleset = dict[str, dict[str, tuple[str, list[tuple[str, int]]]]]
 """The same with the number of packets that each rule has matched."""
+LARGEST = 64 << 20
+"""Bytes of a host's rules that are read at most, by one command: some 400,000 rules."""
 RULE = re.compile(r"(?:\[(\d+):\d+\] )?-A (\S+) ")
 
 
@@ -99,15 +101,20 @@ _QUOTED = re.compile(r'(?:[^"\\]|\\.){0,4096}"(?!\S)', re.DOTALL)
 """The rest of it. The kernel's longest, a comment, has 255 bytes."""
 
 
-def saved(command: str, *tables: str) -> Ruleset:
-    """The rules that are there; none where there is no such command.
+def saved(command: str, *tables: str, most: int = LARGEST) -> Ruleset:
+    """The rules that are there; none where there is no such command, or it fails.
 
     Args:
         command: which one: "iptables-nft-save", "ip6tables-legacy-save".
         tables: one by its name; none: all that the kernel has already.
+        most: bytes that are read at most; 0 for all.
+
+    Raises:
+        KernelRefused: there are more.
     """
     path = found(command)
-    return parse(_run(path, *tables).stdout) if path else {}
+    options = [word for table in tables for word in ("-t", table)]
+    return parse(_printed(path, options, most)[0]) if path else {}
 
 
 def listed(command: str, most: int = 0) -> CountedRuleset:
@@ -124,21 +131,27 @@ def listed(command: str, most: int = 0) -> CountedRuleset:
     path = found(command)
     if not path:
         raise KernelRefused("read the rules", 0, f"there is no {command}")
-    with subprocess.Popen([path, "-c"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    printed, why = _printed(path, ["-c"], most)
+    if why:
+        raise KernelRefused("read the rules", 0, f"{command}: {why}")
+    return counted(printed)
+
+
+def _printed(path: str, options: list[str], most: int) -> tuple[str, str]:
+    """Run the command; what it prints, and why it failed, or "".
+
+    Raises:
+        KernelRefused: it prints more.
+    """
+    with subprocess.Popen(
+        [path, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         printed = process.stdout.read(most + 1 if most else -1)
         if most and len(printed) > most:
             process.kill()
-            raise KernelRefused("read the rules", 0, f"{command}: more than {most >> 20} MiB")
+            name = os.path.basename(path)
+            raise KernelRefused("read the rules", 0, f"{name}: more than {most >> 20} MiB")
         _, said = process.communicate()
-    if process.returncode:
-        words = said.decode(errors="replace").strip()
-        raise KernelRefused("read the rules", 0, f"{command}: {words}")
-    return counted(printed.decode(errors="replace"))
-
-
-def _run(path: str, *tables: str) -> subprocess.CompletedProcess[str]:
-    options = [word for table in tables for word in ("-t", table)]
-    return subprocess.run(
-        [path, *options], capture_output=True, text=True, errors="replace", check=False
-    )
+    failed = said.decode(errors="replace").strip() or f"status {process.returncode}"
+    return printed.decode(errors="replace"), failed if process.returncode else ""

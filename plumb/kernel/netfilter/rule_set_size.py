@@ -8,9 +8,10 @@ come, and no more are read than asked for.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
+from plumb.errors import KernelRefused
 from plumb.kernel.netlink.codec import attribute, attributes, text
 from plumb.kernel.netlink.connection import DumpInterrupted
 from plumb.kernel.netlink.nfnetlink import Netfilter
@@ -36,12 +37,25 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
 
 FAMILIES = {"inet": NFPROTO_INET, "ip": NFPROTO_IPV4, "ip6": NFPROTO_IPV6}
 """The families' numbers by nft's names."""
+LARGEST = 8 << 20
+"""Bytes of a host's tables that libnftables lists at most."""
 Question = tuple[int, bytes]
 """A message's number and its body."""
 WHOLE = (NFT_MSG_GETCHAIN, NFT_MSG_GETOBJ, NFT_MSG_GETFLOWTABLE)
 """Questions that the kernel answers for all tables at once."""
 ABSENT = frozenset({errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT})
 """Answers of a kernel that has no such objects, or whose table is gone."""
+
+
+def refuse_larger(tables: Collection[tuple[str, str]], most: int = LARGEST) -> None:
+    """Refuse tables that libnftables is not to list, see `exceeded`.
+
+    Raises:
+        KernelRefused: they are larger.
+        OSError: the kernel's errno.
+    """
+    if tables and exceeded(tables, most):
+        raise KernelRefused("read the rules", 0, f"nf_tables has more than {most >> 20} MiB")
 
 
 def exceeded(tables: Iterable[tuple[str, str]], most: int) -> bool:
