@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -107,9 +108,22 @@ def _lock(
             os.close(same)
 
     waiter = threading.Thread(target=wait, daemon=True)
-    waiter.start()
+    _start_without_signals(waiter)
     while not locked.wait(max(0.0, min(PATIENCE, deadline - time.monotonic()))):
         if time.monotonic() >= deadline or passed_over():
             return False
     waiter.join()  # a process with two threads cannot enter a mount namespace
     return True
+
+
+def _start_without_signals(thread: threading.Thread) -> None:
+    """Start a thread that takes no signal of the process.
+
+    It may outlast the wait. The kernel gives a signal to any thread that does not block it: a
+    process that waits for the end of its command by SIGCHLD would never hear of it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -150,6 +151,25 @@ def test_a_waiter_that_is_stopped_is_passed_after_a_while(
     writers.say("x")
     os.kill(stopped, signal.SIGCONT)
     assert writers.said() == "xa"
+
+
+def test_a_wait_that_is_given_up_leaves_no_thread_that_takes_signals(
+    writers: Writers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A foreground run waits for SIGCHLD by then, which another thread would take for nothing."""
+    monkeypatch.setattr(writers_lock, "PATIENCE", 0.2)
+    before = set(threading.enumerate())
+    with writers_turn(*writers.paths):
+        stopped = writers.waiter("a")
+        os.kill(stopped, signal.SIGSTOP)
+        until(lambda: states(stopped) == {"T"}, "all its threads are stopped")
+    with writers_turn(*writers.paths):
+        (left,) = set(threading.enumerate()) - before
+        status = Path(f"/proc/self/task/{left.native_id}/status").read_text()
+    os.kill(stopped, signal.SIGCONT)
+    left.join(60)
+    blocked = next(int(line.split()[1], 16) for line in status.splitlines() if "SigBlk" in line)
+    assert all(blocked >> number - 1 & 1 for number in (signal.SIGCHLD, signal.SIGTERM))
 
 
 def test_a_stopped_waiter_costs_the_others_two_seconds(writers: Writers) -> None:

@@ -105,7 +105,8 @@ class Foreground:
             _note(process, child)
             if not self._sig_proxy:
                 return self._wait_without_proxy(child, blocked)
-            return exit_status(wait_passing_on(child, awaited - blocked))
+            # What the caller blocks is not passed on; but the child's end is heard of all the same.
+            return exit_status(wait_passing_on(child, awaited - blocked | {signal.SIGCHLD}))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

@@ -210,3 +210,12 @@ def test_a_container_whose_id_nobody_receives_is_removed(net: Lab, verb: tuple[s
     assert errors == "plumb: No space left on device\n"
     assert plumb(net, "ps", "-aq") == ""
     assert host(net) == before
+
+
+def test_a_command_s_end_is_heard_of_where_the_caller_blocks_sigchld(net: Lab) -> None:
+    """As a program that reads signals from a descriptor does, and its children inherit."""
+
+    def block() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+
+    assert said(foreground(net, "sh", "-c", "exit 7", preexec_fn=block)) == (7, "", "")
