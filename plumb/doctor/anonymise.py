@@ -43,7 +43,9 @@ def anonymised(snapshot: Snapshot) -> Snapshot:
 class _Replacement:
     def __init__(self, snapshot: Snapshot) -> None:
         self._secret = secrets.token_bytes(16)
-        self._names = _numbered("container", (box.name for box in snapshot.containers))
+        boxes = [box.name for box in snapshot.containers]
+        boxes += [box.name for box in snapshot.failed]
+        self._names = _numbered("container", boxes)
         self._names |= _numbered("place", (space.name for space in snapshot.spaces), self._names)
         self._names |= _numbered("network", (net.name for net in snapshot.networks), self._names)
         self._names |= _numbered("id", (net.id for net in snapshot.networks), self._names)

@@ -24,6 +24,7 @@ from plumb.doctor.checks import (
 )
 from plumb.doctor.checks.counters import checksums, direct, tracking, unanswered
 from plumb.doctor.checks.overlay import node_ports, tunnels
+from plumb.doctor.checks.published import stale_rules, taken
 from plumb.model.diagnosis.finding import Finding
 from plumb.model.diagnosis.snapshot import Snapshot
 
@@ -56,7 +57,8 @@ CATALOGUE = (
     Check(("direct-access-dropped",), "firewall rules", direct.dropped),
     Check(("port-dropped-inside", "firewall-inside"), "firewall rules", inside.blocked),
     Check(("port-taken-by-rule",), "address translation", nat.dnat_first),
-    Check(("port-not-rewritten",), "address translation", nat.not_rewritten),
+    Check(("port-not-rewritten", "port-held"), "address translation", nat.not_rewritten),
+    Check(("port-rule-stale",), "address translation", stale_rules.stale),
     Check(("no-masquerade",), "address translation", nat.no_masquerade),
     Check(("stray-masquerade",), "address translation", nat.stray_masquerade),
     Check(("subnet-twice",), "subnets and routes", routing.subnet_twice),
@@ -75,6 +77,7 @@ CATALOGUE = (
     Check(("duplicate-address",), "addresses", duplicates.address),
     Check(("duplicate-mac",), "addresses", duplicates.mac),
     Check(("listens-on-loopback", "nobody-listens"), "published ports", ports.behind),
+    Check(("port-in-use",), "published ports", taken.in_use),
     Check(("port-shadowed",), "published ports", ports.in_front),
     Check(("no-localhost",), "published ports", ports.localhost),
     Check(("veth-mtu",), "MTUs", mtu.of_pair),

@@ -30,6 +30,8 @@ ON_HOST = {
     "no-localhost": (SOCKETS,),
     "hairpin-off": (SOCKETS,),
     "port-not-rewritten": (FIREWALL, SOCKETS),
+    "port-held": (FIREWALL, SOCKETS),
+    "port-in-use": (SOCKETS,),
     "overlay-port-silent": (SOCKETS,),
     "tunnel-no-route": (ROUTES, POLICY),
     "tunnel-end-gone": (ADDRESSES,),

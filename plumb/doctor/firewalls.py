@@ -229,6 +229,18 @@ class RulesByPort:
         return any(rule.fit(packets) is not Fit.NONE for rule in known)
 
 
+def named_ports(rule: RuleState) -> list[tuple[str, int]]:
+    """Protocols and ports that a rule names one by one; none where it names ranges or no port."""
+    protocols = [
+        value
+        for key, values, negated in rule.conditions
+        if key == "l4proto" and not negated
+        for value in values
+    ]
+    ports = [each for each in _ports(_rule(rule)) if each.isdecimal()]
+    return [(protocol, int(port)) for protocol in protocols for port in ports]
+
+
 def _ports(rule: FirewallRule) -> tuple[str, ...]:
     """The ports that a rule names one by one; any port, where it names ranges or none."""
     named = [each.values for each in rule.conditions if each.key == "dport" and not each.negated]

@@ -21,6 +21,7 @@ from plumb.kernel.diagnosis import machine, namespace, tunnels
 from plumb.kernel.foreign import dockerd, files_inside
 from plumb.model.cnm import Network
 from plumb.model.diagnosis import overlay_state
+from plumb.model.diagnosis.failed_start import FailedStart
 from plumb.model.diagnosis.overlay_state import OverlayState
 from plumb.model.diagnosis.snapshot import (
     PLUMB,
@@ -60,7 +61,8 @@ def read(host: Host) -> Snapshot:
             peers=namespace.peers(home[0], [(place, one) for place, one, _ in spaces], home[1]),
         )
         containers = tuple(_containers(targets))
-        owned = _owned([(home[0], state, home[2]), *spaces], containers)
+        failed = tuple(_failed(targets))
+        owned = _owned([(home[0], state, home[2]), *spaces], containers, failed)
         flows, unread = _flows(containers)
         mine = machine.read()
         return Snapshot(
@@ -71,6 +73,7 @@ def read(host: Host) -> Snapshot:
             flows,
             mine,
             tuple(_overlays(targets, tunnels.folders(mine.processes), missing)),
+            failed,
             _drifts(host, missing),
             tuple(dict.fromkeys(str(each.engine) for each in targets.foreign.sources)),
             (*missing, *unread),
@@ -140,7 +143,9 @@ def _name_files(folder: str) -> tuple[str, str]:
 
 
 def _owned(
-    readings: Iterable[Reading], containers: Iterable[ContainerState]
+    readings: Iterable[Reading],
+    containers: Iterable[ContainerState],
+    failed: Iterable[FailedStart] = (),
 ) -> list[NamespaceState]:
     """Name the programs that listen at published ports, or behind them."""
     ports = {
@@ -150,6 +155,7 @@ def _owned(
         for port in end.ports
         for number in (port.port, port.host_port)
     } | NODE_PORTS
+    ports |= {number for box in failed for _, number in box.ports}
     kept = list(readings)
     wanted = frozenset(
         inode for _, _, found in kept for each, inode in found.items() if each.port in ports
@@ -164,6 +170,16 @@ def _owned(
         )
         for _, state, found in kept
     ]
+
+
+def _failed(targets: TargetResolver) -> Iterable[FailedStart]:
+    """Containers that did not start, for an error about one of their published ports."""
+    for box, source in targets.foreign.stopped:
+        ports = tuple(
+            (str(each.protocol), number) for each in box.ports if (number := each.first) is not None
+        )
+        if any(f":{number}" in box.error for _, number in ports):
+            yield FailedStart(box.name, str(source.engine), box.error, ports)
 
 
 def _containers(targets: TargetResolver) -> Iterable[ContainerState]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from plumb.doctor import read
 from plumb.model.diagnosis.finding import Finding
 from plumb.model.diagnosis.remedy import Remedy
+from tests import waiting as wait
 from tests.doctor import faults
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import sh
@@ -67,6 +69,39 @@ def test_a_published_port_without_its_rule_is_found(docker: Dockerd) -> None:
     assert until(docker) == []
 
 
+def test_a_rule_of_a_container_that_is_gone_is_found(docker: Dockerd) -> None:
+    """It stands before web's own, as those that a killed dockerd has left."""
+    dnat = "-p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.20.0.99:80"
+    sh(f"iptables -t nat -I DOCKER ! -i {docker.link('n1')} {dnat}")
+    (mine,) = until(docker, "port-rule-stale")
+    assert mine.grade == "proven"
+    assert mine.subject == "port 8080/tcp of web leads to 172.20.0.99, which no container has"
+    sh(str(mine.remedies[0]))
+    assert until(docker) == []
+
+
+def test_a_port_that_kept_a_container_from_starting_is_found(docker: Dockerd) -> None:
+    """Docker's error names the port, and another container publishes it; then a program has it."""
+    docker.run("late", "n1", publish={"80/tcp": "8080"}, start=False)
+    docker.run("later", "n1", publish={"80/tcp": "8085"}, start=False)
+    with subprocess.Popen(["busybox", "nc", "-l", "-p", "8085"]) as program:
+        try:
+            wait.until(lambda: sh("ss -Hltn sport = :8085"))
+            for name in ("late", "later"):
+                with pytest.raises(AssertionError, match=r"already"):
+                    docker.start(name)
+            mine = {each.about[0]: each for each in until(docker, "port-in-use")}
+        finally:
+            program.kill()
+    assert {each.grade for each in mine.values()} == {"proven"}
+    assert mine["late"].subject.endswith("port 8080/tcp, which it publishes, is web's")
+    assert "which it publishes, is busybox, pid" in mine["later"].subject
+    docker.start("later")
+    docker.ask("DELETE", "/containers/late?force=1")
+    docker.ask("DELETE", "/containers/later?force=1")
+    assert until(docker) == []
+
+
 def test_rules_inside_a_container_are_found(docker: Dockerd) -> None:
     """They are in no listing of the host's; the remedy is a command in the namespace."""
     inside = f"nsenter --net={docker.netns('web')} iptables"
@@ -95,3 +130,7 @@ def test_a_port_without_hairpin_mode_is_found_where_docker_has_no_proxy() -> Non
 
         sh(str(found.remedies[0]))
         assert until(docker) == []
+
+        sh("iptables -t nat -F DOCKER")
+        (held,) = until(docker, "port-held")
+        assert held.subject == "port 8080/tcp of web leads to nobody: dockerd only holds it"

@@ -10,6 +10,7 @@ bridges     bridges and their ports
 containers  links, addresses and routes inside containers
 duplicates  addresses that two links have
 ports       published ports
+published   published ports that others have
 names       name servers
 mtu         links that carry less than is sent
 lan         macvlan and ipvlan

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from itertools import takewhile
 
 from plumb.doctor import firewalls, remedies
+from plumb.foreign import names
 from plumb.model.diagnosis.finding import Finding, Grade, Severity
 from plumb.model.diagnosis.remedy import Advice, command
 from plumb.model.diagnosis.snapshot import (
@@ -20,6 +21,7 @@ from plumb.model.diagnosis.snapshot import (
     Snapshot,
 )
 from plumb.model.foreign_firewall import Traffic, TrafficKind
+from plumb.model.netns_state import HOLDERS, Listener
 from plumb.model.ports import Port
 from plumb.things.iptables import waiting
 
@@ -92,7 +94,7 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
                     (f"{mine}: {chain.name} {rule.words}",),
                     "Programs in containers see the bridge's address instead of their clients'."
                     " The rule needs the link or the subnet that it is meant for.",
-                    (_without(chain, number),)
+                    (without(chain, number),)
                     if chain.tool != "nft"
                     else (
                         shlex.join(
@@ -105,7 +107,8 @@ def stray_masquerade(snapshot: Snapshot) -> Iterator[Finding]:
 def not_rewritten(snapshot: Snapshot) -> Iterator[Finding]:
     """Find published ports of Docker's that no rule of NAT leads to their container.
 
-    plumb's own rules are held against its record.
+    Of Podman's too, where conmon holds the port meanwhile. plumb's own rules are held against its
+    record.
     """
     rules = firewalls.RulesByPort(
         rule
@@ -127,12 +130,35 @@ def not_rewritten(snapshot: Snapshot) -> Iterator[Finding]:
                 and not rules.may_match(asked)
             ):
                 reported.add(where)
-                yield _not_rewritten(snapshot, box, net, port)
+                held = snapshot.host.listening(*where)
+                if held and all(each.who.startswith(HOLDERS) for each in held):
+                    yield _held(box, net, port, held[0])
+                elif net.engine == "docker":
+                    yield _not_rewritten(snapshot, box, net, port)
 
 
 def _rewrites(net: NetworkState) -> bool:
-    """True for a network of Docker's whose published ports rules of NAT should lead to."""
-    return net.engine == "docker" and net.bridged and 4 in net.nat and not net.unruled
+    """True for a network of Docker's or Podman's whose published ports need rules of NAT."""
+    return net.engine in ("docker", "podman") and net.bridged and 4 in net.nat and not net.unruled
+
+
+def _held(box: ContainerState, net: NetworkState, port: Port, by: Listener) -> Finding:
+    name, program = f"{port.host_port}/{port.protocol}", by.who.partition(",")[0]
+    podman = command(("podman", "network", "reload", names.qualifier(box.name)[1]))
+    return Finding(
+        "port-held",
+        Grade.PROVEN,
+        Severity.PROBLEM,
+        f"port {name} of {box.name} leads to nobody: {program} only holds it",
+        (box.name, net.name),
+        (
+            f"ss -lnp: {by.who} listens at {name}",
+            f"no rule of iptables -t nat or of nft rewrites port {name}",
+        ),
+        "The kernel answers a connection for the program, which takes none: it has the port so that"
+        " no other program gets it. The rule of NAT that leads to the container was removed.",
+        (podman if net.engine == "podman" else remedies.rebuild(net.engine),),
+    )
 
 
 def _not_rewritten(
@@ -200,12 +226,12 @@ def _taken(chain: ChainState, number: int, name: str, port: str) -> Finding:
         (f"{chain.tool} -t nat -S PREROUTING: rule {number}: {words}",),
         "A packet is rewritten once, by the first rule that fits, and this one stands before the"
         " engine's own. Connections to the published port end elsewhere.",
-        (_without(chain, number), f"publish another port of {name}"),
+        (without(chain, number), f"publish another port of {name}"),
     )
 
 
-def _without(chain: ChainState, number: int) -> Advice:
-    """The command that deletes a rule of iptables, and puts it back in its place."""
+def without(chain: ChainState, number: int) -> Advice:
+    """Return the command that deletes a rule of iptables, and puts it back in its place."""
     words = chain.rules[number - 1].words
     start = (*waiting(chain.tool).split(), "-t", chain.table)
     try:

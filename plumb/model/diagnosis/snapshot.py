@@ -11,6 +11,7 @@ from functools import cached_property
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
 from plumb.frozen import frozen
+from plumb.model.diagnosis.failed_start import FailedStart
 from plumb.model.diagnosis.machine_state import MachineState
 from plumb.model.diagnosis.overlay_state import OverlayState
 from plumb.model.netns_state import Link, Listener, Neighbour
@@ -332,6 +333,7 @@ class Snapshot:
     Attributes:
         host: its own namespace; spaces: its containers', each once.
         overlays: parts of overlay networks that containers here are on.
+        failed: containers that their engines could not start.
         drifts: differences from plumb's record, in words.
         engines: those that were found.
         missing: sentences on what could not be read.
@@ -345,6 +347,7 @@ class Snapshot:
     flows: tuple[FlowState, ...] = ()
     machine: MachineState = MachineState()
     overlays: tuple[OverlayState, ...] = ()
+    failed: tuple[FailedStart, ...] = ()
     drifts: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
