@@ -32,6 +32,7 @@ class Request:
         name: -p; profiles: --profile; env_files: --env-file in place of .env.
         folder: --project-directory; that of the first file where none is given.
         environment: variables of the caller; working_dir: where the caller is.
+        input: the absolute path of the one that the caller's input was written to.
     """
 
     files: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Request:
     folder: str = ""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     working_dir: str = ""
+    input: str = ""
 
 
 @frozen
@@ -96,7 +98,7 @@ def _files(request: Request, variables: Mapping[str, str], working_dir: str) -> 
         given = variables["COMPOSE_FILE"].split(separator)
     found = [os.path.normpath(os.path.join(working_dir, path)) for path in given]
     for path in found:
-        if not os.path.isfile(path):
+        if not os.path.exists(path):
             raise NotFound(f"compose file {path} not found")
     return tuple(found) or _found(Path(working_dir))
 

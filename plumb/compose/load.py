@@ -62,10 +62,20 @@ def _not_too_deep() -> Iterator[None]:
 def _read(request: Request) -> tuple[list[Node], Sources]:
     """Read the documents of a project's own files, and find its name."""
     sources = found(request)
-    documents = [each for path in sources.files for each in documents_of(path)]
+    documents = [
+        each
+        for path in sources.files
+        for each in documents_of(path, "-" if path == request.input else "")
+    ]
+    if not any(each.mapping for each in documents):
+        raise Invalid(f"{_names(sources, request)}: empty compose file")
     name = name_of(documents, sources)
     variables = {**sources.variables, "COMPOSE_PROJECT_NAME": name}
     return documents, replace(sources, name=name, variables=variables)
+
+
+def _names(sources: Sources, request: Request) -> str:
+    return ", ".join("-" if path == request.input else path for path in sources.files)
 
 
 def _loaded(request: Request, named: Sequence[str]) -> Project:

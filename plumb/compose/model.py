@@ -92,18 +92,22 @@ class Models:
         return including.resolved(model, known, self.remarks)
 
 
-def documents_of(path: str) -> Iterator[Node]:
+def documents_of(path: str, shown: str = "") -> Iterator[Node]:
     """Read a file's documents.
+
+    Args:
+        shown: its name for messages; by default its path.
 
     Raises:
         NotFound, Invalid: it is not there, cannot be read, or holds something else.
     """
     try:
-        found = read(text_file.regular(path), _shown(path))
+        found = read(text_file.regular(path), shown or _shown(path))
     except FileNotFoundError:
         raise NotFound(f"compose file {path} not found") from None
     except (OSError, ValueError) as error:
-        raise Invalid(f"compose file {path} cannot be read: {error}") from None
+        why = getattr(error, "strerror", "") or error
+        raise Invalid(f"compose file {shown or path} cannot be read: {why}") from None
     for each in found:
         yield Node(each.place, each.mapping)
 

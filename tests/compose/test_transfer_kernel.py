@@ -80,6 +80,37 @@ def test_a_pipe_is_a_file_too(emptied: Lab, tmp_path: Path) -> None:
     assert made == "Network shop  Created\nContainer web  Created\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "-: empty compose file"),
+        ("services: {web: {x: 1}}\n", "-:1: x is no key here"),
+        ("[1]\n", "-:1: a mapping is expected"),
+        ("\\377\n", "compose file - cannot be read: "),
+    ],
+)
+def test_errors_call_the_input_by_its_word(emptied: Lab, text: str, why: str) -> None:
+    """The file that it is written to is gone, and nobody has named it."""
+    plumb = f"PLUMB_ROOT={emptied.root} PYTHONPATH={REPOSITORY} {sys.executable} -m plumb"
+    said = sh(f"printf '{text}' | {plumb} network import - 2>&1", check=False)
+    assert said.startswith(f"plumb: {why}")
+    assert "plumb-import-" not in said
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("/dev/null", "compose file /dev/null cannot be read: it is no regular file"),
+        ("/", "compose file / cannot be read: Is a directory"),
+        ("nowhere.yaml", "compose file nowhere.yaml not found"),
+    ],
+)
+def test_what_is_no_file_is_said(emptied: Lab, file: str, why: str) -> None:
+    """It is not called missing where it is there."""
+    said = emptied.plumb("network", "import", file, status=1).stderr
+    assert said.startswith(f"plumb: {why}")
+
+
 def test_what_differs_is_listed(emptied: Lab, tmp_path: Path) -> None:
     """By --diff, with exit status 1; as JSON too."""
     path = tmp_path / "networks.yaml"

@@ -152,17 +152,20 @@ def _project(files: Sequence[str], name: str, env_files: tuple[str, ...]) -> Pro
     from plumb.compose.load import load
 
     with tempfile.TemporaryDirectory(prefix="plumb-import-") as folder:
-        paths = []
+        paths, own = [], os.path.join(os.path.realpath(folder), "input")
         for path in files:
             if path != "-" and not os.path.exists(path):
                 raise NotFound(f"compose file {path} not found")
-            paths.append(_input(folder) if path == "-" else path)
+            if path == "-":
+                _write_input(own)
+            paths.append(own if path == "-" else path)
         request = Request(
             files=tuple(paths),
             name=name,
             env_files=env_files,
             folder=os.getcwd() if files[0] == "-" else "",
             working_dir=os.getcwd(),
+            input=own,
         )
         project = load(request)
     for remark in project.remarks:
@@ -170,12 +173,10 @@ def _project(files: Sequence[str], name: str, env_files: tuple[str, ...]) -> Pro
     return project
 
 
-def _input(folder: str) -> str:
-    """Write the input to a file in a folder; return its path."""
-    path = os.path.join(folder, "input")
+def _write_input(path: str) -> None:
+    """Write the input to a file."""
     with open(path, "wb") as file:
         file.write(sys.stdin.buffer.read(MOST))
-    return path
 
 
 MOST = 16 << 20
