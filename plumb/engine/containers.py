@@ -94,10 +94,11 @@ def refuse_undoing(box: Sandbox, *, privileged: bool) -> None:
 
 def _with_host_files(op: Operation, box: Sandbox) -> Sandbox:
     """A container with the host's files of names as they are now, which its own are made from."""
+    path, source = op.resolv
     return replace(
         box,
-        resolv_source=op.system.resolv_source(),
-        resolv_path=op.system.resolv_path(),
+        resolv_source=source,
+        resolv_path=path,
         hosts_source=op.system.host_file("hosts") if box.mode == "host" else "",
     )
 

@@ -12,6 +12,7 @@ from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.driver_traits import TRAITS, Traits
 from plumb.model.service.virtual import VirtualService
 from plumb.store import Store, T, codec
+from plumb.store.change import TABLE_OF, Intent
 
 if TYPE_CHECKING:
     from plumb.model.cnm import Ends
@@ -151,3 +152,99 @@ class Lookup:
                 f"No such container: {reference}", "'plumb ps -a' shows those that there are"
             )
         return found
+
+
+class ChangedIntent(Lookup):
+    """View of the intent with the changes of an operation that is under way.
+
+    What it has read it does not read again: the operation has the lock, so no other one changes it.
+
+    Args:
+        store: the intent as it was.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._cached: dict[str, Intent] = {}
+        self._put: dict[str, Intent] = {}
+        self._names: dict[tuple[type, str], str] = {}
+        self._drop: dict[tuple[str, str], Intent] = {}
+        self._ends: dict[str, dict[str, None]] = {}
+        self._read: set[str] = set()  # networks and sandboxes whose endpoints were read
+        self._absent: set[tuple[type, str]] = set()
+
+    def get(self, kind: type[T], ident: str) -> T | None:
+        """A network, sandbox or endpoint, here or elsewhere, by its full id."""
+        if (TABLE_OF[kind], ident) in self._drop:
+            return None
+        known = self._put.get(ident) or self._cached.get(ident)
+        if isinstance(known, kind):
+            return known
+        if (kind, ident) in self._absent:
+            return None
+        found = self._see(super().get(kind, ident))
+        if found is None:
+            self._absent.add((kind, ident))
+        return found
+
+    def _see(self, found: T | None) -> T | None:
+        """Remember a value that was read."""
+        if found is not None:
+            self._cached[found.id] = found
+        return found
+
+    def named(self, kind: type[T], name: str) -> T | None:
+        """A network or sandbox by its name."""
+        if (kind, name) in self._names:
+            return self.get(kind, self._names[kind, name])
+        found = self._see(super().named(kind, name))
+        if found is None:
+            return None
+        self._names[kind, name] = found.id
+        return self.get(kind, found.id)
+
+    def all(self, kind: type[T]) -> list[T]:
+        """Objects of a kind, with this operation's changes."""
+        stored = [now for old in super().all(kind) if (now := self.get(kind, old.id)) is not None]
+        known = {value.id for value in stored}
+        fresh = (value for value in self._put.values() if isinstance(value, kind))
+        return stored + [value for value in fresh if value.id not in known]
+
+    def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
+        """Objects whose id begins with a prefix, with this operation's changes."""
+        idents = {old.id for old in super().prefixed(prefix, kind)} | {
+            ident for ident in self._put if ident.startswith(prefix)
+        }
+        return [found for ident in idents if (found := self.get(kind, ident)) is not None]
+
+    def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
+        """The endpoints of a network or of a sandbox."""
+        where = network or sandbox
+        idents = self._ends.setdefault(where, {})
+        if where not in self._read:
+            self._read.add(where)
+            stored = super().endpoints(network=network, sandbox=sandbox)
+            self._cached.update((end.id, end) for end in stored)
+            idents.update((end.id, None) for end in stored)
+        found = [end for ident in idents if (end := self.endpoint(ident)) is not None]
+        return sorted(found, key=lambda end: end.number)
+
+    def remotes(self, network: str) -> list[RemoteEndpoint]:
+        """The endpoints of a network that are on other hosts."""
+        recorded = super().remotes(network)
+        self._cached.update((end.id, end) for end in recorded)
+        stored = [now for old in recorded if (now := self.remote(old.id))]
+        known = {end.id for end in stored}
+        fresh = (end for end in self._put.values() if isinstance(end, RemoteEndpoint))
+        return stored + [end for end in fresh if end.network == network and end.id not in known]
+
+    def services(self, network: str) -> list[VirtualService]:
+        """The services on a network."""
+        stored = [now for old in super().services(network) if (now := self.service(old.id))]
+        known = {service.id for service in stored}
+        fresh = (value for value in self._put.values() if isinstance(value, VirtualService))
+        return stored + [one for one in fresh if one.network == network and one.id not in known]
+
+    def fresh_endpoints(self) -> list[Endpoint]:
+        """The endpoints that are new in this operation."""
+        return [value for value in self._put.values() if isinstance(value, Endpoint)]

@@ -7,23 +7,22 @@ containers are one plan, one line in the journal, and a few sends of netlink mes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.engine.cluster.access import Cluster, NoCluster
 from plumb.engine.cluster.reservations import Reservations
 from plumb.engine.desired_state import Narrator, owner_of
 from plumb.engine.lifecycle.events import Changed, events
-from plumb.engine.lookup import Lookup
+from plumb.engine.lookup import ChangedIntent
 from plumb.engine.roots import leavings
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.frozen import replace
 from plumb.kernel.events import journal
 from plumb.kernel.system import System
-from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.port_mapping import clash
-from plumb.model.service.virtual import VirtualService
 from plumb.model.settings import Settings
 from plumb.plan import Step, StepFailed, carry_out, made_by, plan, restore, take_all
 from plumb.store import Store, T
@@ -38,7 +37,7 @@ Look = Callable[[Sequence[Thing]], Things]
 OnSteps = Callable[[Sequence[Step]], None]
 
 
-class Operation(Lookup):
+class Operation(ChangedIntent):
     """A change to the intent.
 
     Args:
@@ -66,11 +65,6 @@ class Operation(Lookup):
         self.system = system
         self.narrator = Narrator(self, settings, layout, config)
         self._on_steps = on_steps
-        self._cached: dict[str, Intent] = {}
-        self._put: dict[str, Intent] = {}
-        self._names: dict[tuple[type, str], str] = {}
-        self._drop: dict[tuple[str, str], Intent] = {}
-        self._ends: dict[str, list[str]] = {}
         self._touched: dict[str, None] = {}
         self._addresses: dict[tuple[IPNetwork, IPAddress], str] = {}
         self._released: dict[str, None] = {}
@@ -81,71 +75,6 @@ class Operation(Lookup):
         self.killed: dict[str, int] = {}
         """Signals that commands are sent afterwards, by container."""
         self.remarks: dict[str, str] = {}
-
-    # -- the view ---------------------------------------------------------------
-
-    def get(self, kind: type[T], ident: str) -> T | None:
-        """A network, sandbox or endpoint, here or elsewhere, by its full id."""
-        if (TABLE_OF[kind], ident) in self._drop:
-            return None
-        found = self._put.get(ident) or self._cached.get(ident)
-        return found if isinstance(found, kind) else self._see(super().get(kind, ident))
-
-    def _see(self, found: T | None) -> T | None:
-        """Cache a value that was read: the operation has the lock, so no other one changes it."""
-        if found is not None:
-            self._cached[found.id] = found
-        return found
-
-    def named(self, kind: type[T], name: str) -> T | None:
-        """A network or sandbox by its name."""
-        if (kind, name) in self._names:
-            return self.get(kind, self._names[kind, name])
-        found = self._see(super().named(kind, name))
-        return self.get(kind, found.id) if found else None
-
-    def all(self, kind: type[T]) -> list[T]:
-        """Objects of a kind, with this operation's changes."""
-        stored = [now for old in super().all(kind) if (now := self.get(kind, old.id)) is not None]
-        known = {value.id for value in stored}
-        fresh = (value for value in self._put.values() if isinstance(value, kind))
-        return stored + [value for value in fresh if value.id not in known]
-
-    def prefixed(self, prefix: str, kind: type[T]) -> list[T]:
-        """Objects whose id begins with a prefix, with this operation's changes."""
-        idents = {old.id for old in super().prefixed(prefix, kind)} | {
-            ident for ident in self._put if ident.startswith(prefix)
-        }
-        return [found for ident in idents if (found := self.get(kind, ident)) is not None]
-
-    def endpoints(self, *, network: str = "", sandbox: str = "") -> list[Endpoint]:
-        """The endpoints of a network or of a sandbox."""
-        stored = super().endpoints(network=network, sandbox=sandbox)
-        self._cached.update((end.id, end) for end in stored)
-        idents = {end.id for end in stored}
-        idents.update(self._ends.get(network or sandbox, ()))
-        found = [end for ident in idents if (end := self.endpoint(ident)) is not None]
-        return sorted(found, key=lambda end: end.number)
-
-    def remotes(self, network: str) -> list[RemoteEndpoint]:
-        """The endpoints of a network that are on other hosts."""
-        recorded = super().remotes(network)
-        self._cached.update((end.id, end) for end in recorded)
-        stored = [now for old in recorded if (now := self.remote(old.id))]
-        known = {end.id for end in stored}
-        fresh = (end for end in self._put.values() if isinstance(end, RemoteEndpoint))
-        return stored + [end for end in fresh if end.network == network and end.id not in known]
-
-    def services(self, network: str) -> list[VirtualService]:
-        """The services on a network."""
-        stored = [now for old in super().services(network) if (now := self.service(old.id))]
-        known = {service.id for service in stored}
-        fresh = (value for value in self._put.values() if isinstance(value, VirtualService))
-        return stored + [one for one in fresh if one.network == network and one.id not in known]
-
-    def fresh_endpoints(self) -> list[Endpoint]:
-        """The endpoints that are new in this operation."""
-        return [value for value in self._put.values() if isinstance(value, Endpoint)]
 
     # -- changes to the intent -----------------------------------------------------
 
@@ -159,7 +88,7 @@ class Operation(Lookup):
                 self._names[type(value), value.name] = value.id
             case Endpoint():
                 for where in (value.network, value.sandbox):
-                    self._ends.setdefault(where, []).append(value.id)
+                    self._ends.setdefault(where, {})[value.id] = None
                 for port in value.ports:
                     self._ports.setdefault((port.protocol, port.host_port), []).append(
                         (port.host_ip, value.id)
@@ -194,6 +123,11 @@ class Operation(Lookup):
     def remarked(self, key: str) -> str:
         """A remark about the root, as it is now."""
         return self.remarks[key] if key in self.remarks else self.store.meta(key)
+
+    @cached_property
+    def resolv(self) -> tuple[str, str]:
+        """The path of the host's resolv.conf, and its text: one for all containers."""
+        return self.system.resolv_path(), self.system.resolv_source()
 
     # -- host ports ---------------------------------------------------------------
 
@@ -268,8 +202,9 @@ class Operation(Lookup):
         recorded: dict[Key, Thing] = {}
         wanted: dict[Key, Thing] = {}
         owners: list[tuple[str, tuple[Key, ...]]] = []
+        theirs = self.store.things_of_owners(list(self._touched))
         for owner in self._touched:
-            recorded.update((thing.key, thing) for thing in self.store.things(owner))
+            recorded.update((thing.key, thing) for thing in theirs.get(owner, ()))
             mine = {thing.key: thing for thing in self.narrator.things(owner)}
             wanted.update(mine)
             owners.append((owner, tuple(mine)))

@@ -173,7 +173,7 @@ class Network:
         """The default gateway that it offers to a container with this address."""
         if self.closed or self.layer3 or self.multi_host:
             return None
-        pool = self.pool_of(ip.ip)
+        pool = self.pool_of(ip)
         return None if pool is None else pool.router
 
     def leads_out(self, ip: IPInterface) -> bool:

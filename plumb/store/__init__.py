@@ -101,6 +101,9 @@ class Store(Protocol):
     def things(self, owner: str | None = None) -> list[Thing]:
         """The things on record, of one owner or of all, in the order in which they came to be."""
 
+    def things_of_owners(self, owners: Sequence[str]) -> dict[str, list[Thing]]:
+        """The things of each of these owners, in the order in which they came to be."""
+
     def things_of(self, *kinds: type[Thing]) -> list[Thing]:
         """The things of these kinds."""
 

@@ -57,8 +57,16 @@ TEXT = json.JSONEncoder(separators=(",", ":"))
 
 
 def dumps(value: object) -> str:
-    """A value as JSON text: what `TEXT` makes of `plain`, written without the steps between."""
-    return _writer(typing.cast(Hashable, type(value)))(value)
+    """A value as JSON text: what `TEXT` makes of `plain`, written without the steps between.
+
+    A record is many small values, and a call of the JSON encoder for each takes longer than writing
+    them.
+    """
+    kind = type(value)
+    write = _WRITERS.get(kind)
+    if write is None:
+        write = _WRITERS[kind] = _writer(kind)
+    return write(value)
 
 
 def loads(kind: type[T], text: str) -> T:
@@ -108,21 +116,20 @@ def _encoder(wanted: Hashable) -> Callable[[Any], Any]:
     return encode
 
 
-@cache
-def _writer(wanted: Hashable) -> Callable[[Any], str]:
-    """The function that writes values of a type as JSON text.
+_WRITERS: dict[type, Callable[[Any], str]] = {str: quoted, int: repr}
+"""The function that writes values of a type as JSON text; others come as values do."""
 
-    A record is many small values, and a call of the JSON encoder for each takes longer than writing
-    them.
-    """
-    kind = typing.cast(type, wanted)
-    if issubclass(kind, str) and not issubclass(kind, Enum):
-        return quoted
+
+def _writer(kind: type) -> Callable[[Any], str]:
+    if issubclass(kind, Enum):
+        texts = {member: TEXT.encode(member.value) for member in kind}
+        return texts.__getitem__
+    if issubclass(kind, PLAIN):
+        return TEXT.encode
     if issubclass(kind, list | tuple):
         return lambda value: f"[{','.join([dumps(item) for item in value])}]"
     if not dataclasses.is_dataclass(kind):
-        encode = _encoder(wanted)
-        return lambda value: TEXT.encode(encode(value))
+        return lambda value: quoted(str(value))
     fields = [(name, f"{quoted(name)}:", default) for name, default in _fields(kind)]
 
     def write(value: Any) -> str:

@@ -20,7 +20,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from plumb.address import IPAddress, IPNetwork
 from plumb.errors import Broken, Invalid
@@ -41,11 +41,12 @@ from plumb.store.change import (
     write_entry,
 )
 from plumb.store.salvage import DAMAGED_HINT, tells
-from plumb.store.sqlite_change import TOGETHER, apply, key_text
+from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
     MEMORY,
     NO_FILE,
     TABLES,
+    among,
     connect,
     connect_read_only,
     durable,
@@ -239,14 +240,19 @@ class SqliteStore:
 
     def things(self, owner: str | None = None) -> list[Thing]:
         """Things on record, of one owner or of all, in the order in which they came to be."""
-        if owner is None:
-            rows = self._db.execute("SELECT kind, json FROM thing ORDER BY number")
-        else:
-            query = (
-                "SELECT kind, json FROM thing NATURAL JOIN owner WHERE owner = ? ORDER BY number"
-            )
-            rows = self._db.execute(query, (owner,))
+        if owner is not None:
+            return self.things_of_owners([owner]).get(owner, [])
+        rows = self._db.execute("SELECT kind, json FROM thing ORDER BY number")
         return things_of(rows.fetchall())
+
+    def things_of_owners(self, owners: Sequence[str]) -> dict[str, list[Thing]]:
+        """Things on record of each of these owners, in the order in which they came to be."""
+        query = "SELECT kind, json, owner FROM thing NATURAL JOIN owner WHERE owner IN ({}) "
+        rows = among(self._db, query + "ORDER BY number", owners)
+        found: dict[str, list[Thing]] = {}
+        for thing, row in zip(things_of([row[:2] for row in rows]), rows, strict=True):
+            found.setdefault(row[2], []).append(thing)
+        return found
 
     def things_of(self, *kinds: type[Thing]) -> list[Thing]:
         """Things on record of these kinds, for all of which the table is read once."""
@@ -270,7 +276,8 @@ class SqliteStore:
 
     def things_with(self, keys: Sequence[Key]) -> dict[Key, Thing]:
         """Things on record under these keys."""
-        rows = self._of_keys("SELECT kind, json FROM thing", keys)
+        query = "SELECT kind, json FROM thing WHERE key IN ({})"
+        rows = among(self._db, query, [key_text(key) for key in keys])
         return {thing.key: thing for thing in things_of(rows)}
 
     def previous(self, key: Key) -> Thing | None:
@@ -286,19 +293,12 @@ class SqliteStore:
 
     def owners_of(self, keys: Sequence[Key]) -> dict[Key, list[str]]:
         """Owners that need each of these things."""
+        texts = {key: key_text(key) for key in keys}
         found: dict[str, list[str]] = {}
-        for text, owner in self._of_keys("SELECT key, owner FROM owner", keys):
+        query = "SELECT key, owner FROM owner WHERE key IN ({})"
+        for text, owner in among(self._db, query, list(texts.values())):
             found.setdefault(text, []).append(owner)
-        return {key: found.get(key_text(key), []) for key in keys}
-
-    def _of_keys(self, query: str, keys: Sequence[Key]) -> list[Any]:
-        """Rows of things with these keys, by few statements."""
-        found: list[Any] = []
-        for start in range(0, len(keys), TOGETHER):
-            texts = [key_text(key) for key in keys[start : start + TOGETHER]]
-            marks = ",".join("?" * len(texts))
-            found += self._db.execute(f"{query} WHERE key IN ({marks})", texts)
-        return found
+        return {key: found.get(text, []) for key, text in texts.items()}
 
     # -- changes ---------------------------------------------------------------
 
@@ -393,7 +393,7 @@ class SqliteStore:
 for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
     *("ports", "remotes", "services", "things", "things_of", "things_under", "thing", "previous"),
-    *("things_with", "owners", "owners_of", "unfinished", "meta", "begin", "finish", "abandon"),
-    *("remark", "empty"),
+    *("things_of_owners", "things_with", "owners", "owners_of", "unfinished", "meta", "remark"),
+    *("begin", "finish", "abandon", "empty"),
 ):
     setattr(SqliteStore, _name, tells(_name, getattr(SqliteStore, _name)))

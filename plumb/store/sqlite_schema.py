@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from plumb.errors import Broken
 
@@ -52,6 +53,8 @@ CREATE TABLE journal (number INTEGER PRIMARY KEY, json TEXT);
 
 
 MEMORY = ":memory:"
+TOGETHER = 500
+"""Values in one statement; SQLite before 3.32 takes 999 at most."""
 NO_FILE = (0, 0)
 TABLES = (
     "meta",
@@ -152,6 +155,19 @@ def prepare(db: sqlite3.Connection, where: str) -> None:
             "use the plumb that made it; 'plumb reset --force' removes what it built and keeps a "
             "copy of the record",
         )
+
+
+def among(db: sqlite3.Connection, query: str, values: Sequence[str]) -> list[Any]:
+    """The rows that a query finds, in few statements, where it may ask for many values.
+
+    Args:
+        query: `{}` stands for the values; an order is that of each statement's rows.
+    """
+    found: list[Any] = []
+    for start in range(0, len(values), TOGETHER):
+        some = values[start : start + TOGETHER]
+        found += db.execute(query.format(",".join("?" * len(some))), some)
+    return found
 
 
 @contextmanager

@@ -69,6 +69,16 @@ def test_targets_are_read_together(host: Host, monkeypatch: pytest.MonkeyPatch) 
     assert len(read) < 10
 
 
+def test_an_operation_reads_nothing_twice(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a new container it asks whether its name is free, and which endpoints it has; the network
+    it reads once for all."""
+    with rows(monkeypatch) as read, host.operation() as op:
+        for number in range(MANY):
+            op.run(f"more{number}", network="crowd")
+        asked = len(read)
+    assert asked < 2 * MANY + 10
+
+
 def test_an_operation_looks_at_the_claim_once(tmp_path: Path) -> None:
     """Behind a removal a look would wait until the kernel has taken the namespace down."""
     looks: list[int] = []

@@ -170,6 +170,19 @@ def test_a_thing_stays_while_somebody_owns_it(store: SqliteStore) -> None:
     assert store.things() == []
 
 
+def test_things_of_many_owners_are_told_by_owner(store: SqliteStore) -> None:
+    """In one question, though there are more of them than a statement takes."""
+    many = [f"n{number}" for number in range(2 * sqlite_schema.TOGETHER)]
+    apply(
+        store,
+        Change(
+            things=((BRIDGE, None), (UP, None)),
+            owners=((many[0], (UP.key, BRIDGE.key)), (many[-1], (BRIDGE.key,))),
+        ),
+    )
+    assert store.things_of_owners(many) == {many[0]: [BRIDGE, UP], many[-1]: [BRIDGE]}
+
+
 def test_a_thing_passes_from_one_owner_to_another(store: SqliteStore) -> None:
     """In one change, whichever of the two is named first."""
     apply(store, Change(things=((BRIDGE, None),), owners=(("a", (BRIDGE.key,)),)))

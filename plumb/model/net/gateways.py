@@ -23,6 +23,8 @@ def gateway_order(ends: Ends) -> Ends:
     Docker's order: higher gw-priority, then non-internal networks, then those with more address
     families, then the network's name.
     """
+    if len(ends) < 2:  # as of most containers
+        return list(ends)
 
     def rank(end: tuple[Endpoint, Network]) -> tuple[int, bool, int, str]:
         endpoint, network = end

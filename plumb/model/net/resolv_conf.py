@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 
 from plumb.address import IPAddress
@@ -32,7 +33,14 @@ class ResolvConf:
 
 
 def parse(source: str) -> ResolvConf:
-    """The directives of a resolv.conf.
+    """The directives of a resolv.conf; of the same text as before they are not read again."""
+    known = _parsed(source)
+    return ResolvConf(**{name: list(words) for name, words in vars(known).items()})
+
+
+@lru_cache(maxsize=16)
+def _parsed(source: str) -> ResolvConf:
+    """The directives of a text.
 
     Only a whole line can be a comment: behind a directive, '#' is a word like others.
     """
