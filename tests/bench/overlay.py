@@ -79,13 +79,14 @@ def measure(
                 etcd.add(row, column, (now - was) / joined)
             for column, host, before in zip(BUSY, hosts, used, strict=False):
                 busy.add(row, column, (processor(host) - before) * 1000 / joined)
-            _weigh(memory, f"manager of {row}", hosts["h1"])
+            weight = _weigh(memory, f"manager of {row}", hosts["h1"])
             _weigh(memory, f"worker of {row}", hosts["h2"])
             if count == counts[0]:
                 _stream(speed, hosts["h1"], hosts["h2"], mebibytes)
         samples = reached.samples[row, REACHED]
         slow = percentile(samples, 0.99)
         report.target(f"run to ping at {row}, p99", slow, 1000 if count <= 10 else 2000)
+        report.target(f"agent and cluster process of a manager of {row}", weight, 60, "MiB")
         load = os.getloadavg()[0]
         report.remarks.append(
             f"run to ping at {row}: p50 {percentile(samples, 0.5):,.0f} ms, p99 {slow:,.0f} ms of "
@@ -162,13 +163,15 @@ def _fill(host: LabHost, each: int) -> None:
         run(host, f"{host.name}-{number}")
 
 
-def _weigh(table: Section, row: str, host: LabHost) -> None:
+def _weigh(table: Section, row: str, host: LabHost) -> float:
+    """Note a node's memory; MiB of its agent and its cluster process."""
     etcd = host.run("pidof", "etcd", check=False).stdout.split()
     found = (pid(host, "agent"), pid(host, "cluster"), int(etcd[0]) if etcd else 0)
     for part, process in zip(PARTS, found, strict=True):
         if process:
             said = host.run("sh", "-c", f"grep ^Pss: /proc/{process}/smaps_rollup").stdout
             table.add(row, part, int(said.split()[1]) / 1024)
+    return sum(table.median(row, part) for part in PARTS[:2])
 
 
 def _stream(table: Section, one: LabHost, two: LabHost, mebibytes: int) -> None:

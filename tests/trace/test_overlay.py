@@ -31,9 +31,14 @@ def pair() -> Iterator[Hosts]:
         yield hosts
 
 
-def trace(hosts: Hosts, to: str, status: int = 0) -> Any:
-    """A trace from c1, as JSON."""
-    ran = hosts["h1"].plumb("trace", "--json", "c1", to, check=False)
+def trace(hosts: Hosts, to: str, status: int = 0, seconds: int = 20) -> Any:
+    """A trace from c1, as JSON.
+
+    Args:
+        seconds: for an answer, which a busy machine may need.
+    """
+    words = ("trace", "--json", "--wait", str(seconds), "c1", to)
+    ran = hosts["h1"].plumb(*words, check=False)
     assert ran.returncode == status, ran.stderr
     return json.loads(ran.stdout)
 
@@ -149,7 +154,7 @@ def test_a_loss_behind_the_wire_points_at_the_check_of_peers(pair: Hosts) -> Non
     rule = ["INPUT", "-p", "udp", "--dport", "4789", "-j", "DROP"]
     pair["h2"].run("iptables", "-I", *rule)
     try:
-        found = trace(pair, "c2", status=1)
+        found = trace(pair, "c2", status=1, seconds=1)
     finally:
         pair["h2"].run("iptables", "-D", *rule)
 
@@ -163,7 +168,7 @@ def test_a_mac_address_that_the_vxlan_link_does_not_know(pair: Hosts) -> None:
         delete = f"nsenter --net={netns} bridge fdb del {mac} dev vxlan0 dst 192.0.2.11 self"
         pair["h1"].run(*delete.split(), check=False)
     try:
-        found = trace(pair, "c2", status=1)
+        found = trace(pair, "c2", status=1, seconds=1)
     finally:
         pair["h1"].plumb("repair")
 
