@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +15,10 @@ from plumb.errors import KernelRefused
 ARENAS = "MALLOC_ARENA_MAX"
 """Variable by which glibc gives threads no arenas of their own, each of which keeps what is freed
 (mallopt(3))."""
+
+
+SECONDS = 120.0
+"""Time to become ready: a hundredth of it and less, unless the machine stands still."""
 
 
 def launcher(module: str) -> str:
@@ -54,7 +61,10 @@ def launch(what: str, program: str, arguments: Sequence[str]) -> None:
             )
         finally:
             os.close(writer)
-        answer = os.read(reader, 4096).decode(errors="replace")
+        answer = _answer(reader)
+        if answer is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            answer = f"{errno.ETIMEDOUT} it was not ready within {SECONDS:g} s"
     finally:
         os.close(reader)
     child.wait()
@@ -66,3 +76,15 @@ def launch(what: str, program: str, arguments: Sequence[str]) -> None:
             words or "it ended before it was ready",
             "'plumb agent ls' shows what there is",
         )
+
+
+def _answer(reader: int) -> str | None:
+    """Read what the process says: "ready", or errno and text; empty where it has ended before.
+
+    None if it has said nothing in time.
+    """
+    said = select.poll()
+    said.register(reader, select.POLLIN)
+    if not said.poll(SECONDS * 1000):
+        return None
+    return os.read(reader, 4096).decode(errors="replace")

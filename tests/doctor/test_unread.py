@@ -115,6 +115,17 @@ def test_rules_that_iptables_does_not_list_are_said() -> None:
     assert "probed" in {chain.name for chain in chains}
 
 
+def test_many_errors_beside_the_rules_hold_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a pipe has room for, before the first rule."""
+    command = tmp_path / "iptables-nft-save"
+    command.write_text("#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' e >&2\necho '*filter'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert iptables_save.listed("iptables-nft-save") == {"filter": {}}
+
+
 @pytest.mark.usefixtures("broken")
 def test_other_readers_take_a_failure_for_no_rules() -> None:
     """`saved` is asked by commands that go on without."""

@@ -15,6 +15,8 @@ CountedRuleset = dict[str, dict[str, tuple[str, list[tuple[str, int]]]]]
 """The same with the number of packets that each rule has matched."""
 LARGEST = 64 << 20
 """Bytes of a host's rules that are read at most, by one command: some 400,000 rules."""
+LONGEST_REASON = 2000
+"""Bytes of a command's errors that are told."""
 RULE = re.compile(r"(?:\[(\d+):\d+\] )?-A (\S+) ")
 
 
@@ -143,15 +145,17 @@ def _printed(path: str, options: list[str], most: int) -> tuple[str, str]:
     Raises:
         KernelRefused: it prints more.
     """
-    with subprocess.Popen(
-        [path, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        printed = process.stdout.read(most + 1 if most else -1)
-        if most and len(printed) > most:
-            process.kill()
-            name = os.path.basename(path)
-            raise KernelRefused("read the rules", 0, f"{name}: more than {most >> 20} MiB")
-        _, said = process.communicate()
+    errors = os.memfd_create("errors")  # a pipe that nobody reads meanwhile may be full
+    try:
+        with subprocess.Popen([path, *options], stdout=subprocess.PIPE, stderr=errors) as process:
+            assert process.stdout is not None
+            printed = process.stdout.read(most + 1 if most else -1)
+            if most and len(printed) > most:
+                process.kill()
+                name = os.path.basename(path)
+                raise KernelRefused("read the rules", 0, f"{name}: more than {most >> 20} MiB")
+        said = os.pread(errors, LONGEST_REASON, 0)
+    finally:
+        os.close(errors)
     failed = said.decode(errors="replace").strip() or f"status {process.returncode}"
     return printed.decode(errors="replace"), failed if process.returncode else ""

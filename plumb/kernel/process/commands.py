@@ -6,6 +6,7 @@ sends signals through a pidfd that it opened while the two agreed.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -31,6 +32,8 @@ from plumb.plan import Step, StepFailed
 from plumb.things import Thing
 from plumb.things.sandbox import GRACE, Process
 
+HUNG = "a file system that does not answer may hold it up: 'ps -eo pid,stat,args' shows state D"
+"""Advice on a command that the kernel neither executes nor refuses."""
 AT_ONCE = 32
 """Commands that are started at the same time."""
 
@@ -138,9 +141,9 @@ def _failure(name: str, answer: str) -> PlumbError:
     number, _, reason = answer.removeprefix("- ").partition(" ")
     if number in ("2", "13", "8"):
         return Invalid(f"cannot start the command: {reason}", FROM_HOST)
-    return KernelRefused(
-        f"start {name} in the sandbox", int(number) if number.isdigit() else 0, reason
-    )
+    hint = HUNG if number == str(errno.ETIMEDOUT) else ""
+    code = int(number) if number.isdigit() else 0
+    return KernelRefused(f"start {name} in the sandbox", code, reason, hint)
 
 
 def end(folder: str, grace: float = GRACE, stop_signal: int = signal.SIGTERM) -> None:

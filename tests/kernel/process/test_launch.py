@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -221,7 +223,8 @@ def test_a_start_without_an_interpreter_says_so(lab: Lab, monkeypatch: pytest.Mo
     def fail(*args: object, **options: object) -> None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr("subprocess.Popen", fail)
+    other = SimpleNamespace(Popen=fail, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr(launch, "subprocess", other)  # iptables is asked for its version
     with lab.host() as host:
         with pytest.raises(StepFailed, match="Resource temporarily unavailable"):
             run_all(host, ["sleep", "1000"])
@@ -267,3 +270,24 @@ def test_a_launcher_that_dies_leaves_no_answer(monkeypatch: pytest.MonkeyPatch) 
     """So the start fails, and does not wait for ever."""
     monkeypatch.setattr(launch, "SCRIPT", "import os; os._exit(1)")
     assert launch.launch([{}, {}]) == ["", ""]
+
+
+HUNG = """
+import json, os, sys, time
+asked = json.load(sys.stdin)
+os.write(asked["answers"], b"0 1 2 3 4\\n")
+time.sleep(1000)
+"""
+
+
+def test_a_start_that_does_not_come_to_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was started before it is known, so that it can be taken back."""
+    monkeypatch.setattr(launch, "SCRIPT", HUNG)
+    monkeypatch.setattr(launch, "SECONDS", 2)
+    late = f"- {errno.ETIMEDOUT} neither executed nor refused within 2 s"
+    answers = launch.launch([{}, {}])
+    assert answers in (["1 2 3 4", late], [late, late])  # the latter on a busy machine
+    refused = commands._failure("sleep", late)
+    assert "start sleep in the sandbox" in str(refused)
+    assert "neither executed nor refused within 2 s" in str(refused)
+    assert "state D" in refused.hint

@@ -6,8 +6,10 @@ The code of the shim comes from Python's cache of compiled modules, where there 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,8 @@ SCRIPT = (
     "{'__name__':'__main__','__file__':path})"
 )
 """It executes the file that is its argument, as a script; runpy would compile it."""
+SECONDS = 90.0
+"""Time between two answers; other commands wait for the writers' lock for longer than that."""
 LONGEST = 1 << 16
 """Bytes that are read of the answers at a time."""
 
@@ -60,7 +64,11 @@ def launch(specs: Sequence[Mapping[str, Any]]) -> list[str]:
         with suppress(BrokenPipeError):  # it has died; so no answer comes
             child.stdin.write(json.dumps(asked).encode())
             child.stdin.close()
-        answers = _answers(reader, len(specs))
+        answers, in_time = _answers(reader, len(specs))
+        if not in_time:
+            child.kill()
+            late = f"- {errno.ETIMEDOUT} neither executed nor refused within {SECONDS:g} s"
+            answers = [answer or late for answer in answers]
     finally:
         os.close(reader)
         if writer >= 0:
@@ -83,14 +91,25 @@ def refused(answers: Sequence[str]) -> list[int]:
     return [n for n, answer in enumerate(answers) if answer.startswith("-")] + silent
 
 
-def _answers(reader: int, count: int) -> list[str]:
-    """Read a line of each shim, which begins with its number."""
+def _answers(reader: int, count: int) -> tuple[list[str], bool]:
+    """Read a line of each shim, which begins with its number.
+
+    Returns:
+        The lines; False where it has waited for the next one for too long.
+    """
     found, text = [""] * count, b""
     missing = count
-    while missing and (part := os.read(reader, LONGEST)):
+    said = select.poll()
+    said.register(reader, select.POLLIN)
+    while missing:
+        if not said.poll(SECONDS * 1000):
+            return found, False
+        part = os.read(reader, LONGEST)
+        if not part:
+            break
         *lines, text = (text + part).split(b"\n")
         for line in lines:
             number, _, answer = line.decode(errors="replace").partition(" ")
             found[int(number)] = answer
             missing -= 1
-    return found
+    return found, True
