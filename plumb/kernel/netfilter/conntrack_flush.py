@@ -16,15 +16,19 @@ Of a service's task that is gone the balancer forgets flows by target alone.
 TCP that came in for the port and was not rewritten stays: that is the proxy's, or the host's own.
 
 The kernel keeps the entries of all namespaces in one hash table and walks the whole of it for each
-dump, some 9 ms for its usual 262,144 buckets; so nothing is dumped where there are no entries. An
-entry that comes through the socket and is read here costs another 10 µs. So few entries are fetched
-all at once; of many the kernel picks out those that match each thing that is looked for.
+dump, 4 to 9 ms for its usual 262,144 buckets; so nothing is asked where there are no entries. Since
+Linux 6.11 it deletes by itself what a filter selects, in 0.5 ms for each filter. Before that, and
+for many ports, entries are dumped, and an entry that comes through the socket and is read here
+costs another 10 µs: few entries are fetched all at once; of many the kernel picks out those that
+match each thing that is looked for.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Container, Iterable
+import os
+import re
+from collections.abc import Collection, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from plumb.address import IPAddress
@@ -35,6 +39,10 @@ from plumb.kernel.netlink.ctnetlink import Table
 from plumb.model.netns_state import ConntrackEntry
 from plumb.things.host_ports import HostPort
 
+FILTERED_FLUSH = (6, 11)
+"""The version of Linux since which a flush reads a filter (Table.flush)."""
+MOST_FLUSHES = 8
+"""As many flushes by a filter take as long as one dump."""
 FEW = 1000
 """As many entries are read here in the time in which the kernel walks its table once."""
 
@@ -49,6 +57,10 @@ class ByPort(NamedTuple):
     def filter(self) -> bytes:
         """A dump's filter for them."""
         return ctnetlink.came_in_for("udp", self.port, self.ip, self.version)
+
+    def flushed(self) -> bytes:
+        """A flush's filter for them."""
+        return self.filter()
 
 
 class ByTarget(NamedTuple):
@@ -65,14 +77,16 @@ class ByTarget(NamedTuple):
         """A dump's filter for them."""
         return ctnetlink.answered_from(self.ip)
 
+    def flushed(self) -> bytes:
+        """A flush's filter for them, as far as they were rewritten."""
+        return self.filter() + ctnetlink.rewritten()
+
 
 Sought = ByPort | ByTarget
 
 
-def forget(ports: Iterable[HostPort], few: int = FEW) -> int:
+def forget(ports: Iterable[HostPort], few: int = FEW) -> None:
     """Forget the flows that began under other rules than those that these ports have now.
-
-    How many they were.
 
     Docker does so when an endpoint's ports are published and when they are taken back.
 
@@ -85,38 +99,51 @@ def forget(ports: Iterable[HostPort], few: int = FEW) -> int:
         KernelRefused: the kernel did not answer as it should. A kernel without connection tracking
         is no error.
     """
-    return _forget(_sought(ports), few)
+    _forget(_sought(ports), few)
 
 
-def forget_targets(targets: Iterable[IPAddress], few: int = FEW) -> int:
+def forget_targets(targets: Iterable[IPAddress], few: int = FEW) -> None:
     """Forget the flows that were rewritten to these addresses, where nobody answers any more.
 
-    How many they were. The next packet of each asks the rules, as the first one did.
+    The next packet of each asks the rules, as the first one did.
 
     Raises:
         KernelRefused: the kernel did not answer as it should.
     """
-    return _forget(dict.fromkeys(ByTarget(ip) for ip in targets), few)
+    _forget(dict.fromkeys(ByTarget(ip) for ip in targets), few)
 
 
-def _forget(sought: dict[Sought, None], few: int) -> int:
+def _forget(sought: dict[Sought, None], few: int) -> None:
     there = int(sysctl.read("net/netfilter/nf_conntrack_count") or 0)
     if not sought or not there:
-        return 0
+        return
     try:
         with Table() as table:
-            stale = [
-                flow
-                for flow in _candidates(table, sought, there, few)
-                if _by_port(flow, sought)
-                or (_by_target(flow, sought) and flow.way.dst != flow.reply.src)
-            ]
-            table.delete(stale)
+            if len(sought) <= MOST_FLUSHES and flush_reads_filters():
+                for each in sought:
+                    table.flush(ctnetlink.FAMILY[each.version], each.flushed())
+            else:
+                table.delete(_stale(table, sought, there, few))
     except OSError as error:
         raise KernelRefused(
             "forget tracked connections", error.errno or 0, error.strerror or str(error)
         ) from error
-    return len(stale)
+
+
+def flush_reads_filters() -> bool:
+    """Tell whether this kernel deletes no other entries than those that a filter selects."""
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return version is not None and (int(version[1]), int(version[2])) >= FILTERED_FLUSH
+
+
+def _stale(
+    table: Table, sought: dict[Sought, None], there: int, few: int
+) -> Sequence[ConntrackEntry]:
+    return [
+        flow
+        for flow in _candidates(table, sought, there, few)
+        if _by_port(flow, sought) or (_by_target(flow, sought) and flow.way.dst != flow.reply.src)
+    ]
 
 
 def dump() -> list[ConntrackEntry]:

@@ -142,21 +142,22 @@ class Xtables:
                 chain, rule = iptc.Chain(table, thing.chain), translate(thing)
                 chain.insert_rule(rule) if thing.place is Position.HEAD else chain.append_rule(rule)
             case Rule():
-                rule = self._translated(thing)
-                if rule is not None and (
-                    table.is_chain(thing.chain) or table.builtin_chain(thing.chain)
-                ):
-                    self._delete(iptc.Chain(table, thing.chain), rule)
+                if table.is_chain(thing.chain) or table.builtin_chain(thing.chain):
+                    self._delete(iptc.Chain(table, thing.chain), thing)
             case Policy():
                 iptc.Chain(table, thing.chain).set_policy(thing.verdict)
 
-    def _delete(self, chain: Any, rule: Any) -> None:
+    def _delete(self, chain: Any, rule: Rule) -> None:
         """Delete a rule by the C library's own search.
 
         To read a chain of a thousand rules into Python takes a tenth of a second.
         """
         try:
-            chain.delete_rule(rule)
+            translated = translate(rule)
+        except (_iptc().IPTCError, _iptc().XTablesError):
+            return  # a jump to a chain that is gone
+        try:
+            chain.delete_rule(translated)
         except _iptc().IPTCError as error:
             if GONE not in str(error):
                 raise
@@ -210,15 +211,24 @@ class Xtables:
         return list(_iptc().Chain(table, chain).rules)
 
     def _translated(self, rule: Rule) -> Any:
-        """A rule's translation; None for a jump to a chain that is gone, which has none."""
+        """A rule's translation to compare; None for a jump to a chain that is gone.
+
+        Some extensions complete their data in a last check (MASQUERADE its range's size): without
+        it no comparison would find the rule.
+        """
         try:
-            return translate(rule)
+            made = translate(rule)
+            made.final_check()
+            return made
         except (_iptc().IPTCError, _iptc().XTablesError):
             return None
 
 
 def translate(rule: Rule) -> Any:
-    """Translate a rule's words to python-iptables' object."""
+    """Translate a rule's words to python-iptables' object.
+
+    It checks the object when a chain is given it, and takes all of its options apart for that.
+    """
     iptc = _iptc()
     made = (iptc.Rule if rule.family is Family.V4 else iptc.Rule6)()
     owner: Any = made
@@ -239,9 +249,6 @@ def translate(rule: Rule) -> Any:
             value = "" if word in FLAGS else next(words)
             setattr(owner, word.removeprefix("--").replace("-", "_"), inverted + value)
         inverted = ""
-    # Some extensions complete their data here (MASQUERADE its range's size): without it no later
-    # comparison would find the rule.
-    made.final_check()
     return made
 
 

@@ -1,8 +1,8 @@
 """Connection tracking: flows that began under other rules are forgotten, and no others.
 
 A host on a LAN with a container behind it, and sockets in all three. The flows are real ones; each
-test runs with entries fetched all at once, picked out by the kernel, and with a kernel that does
-not know how to pick."""
+test runs with entries deleted by the kernel, fetched all at once, picked out by the kernel, and
+with a kernel that does not know how to pick."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Street:
 
     def forget(self, *ports: HostPort) -> int:
         """Forget the flows of ports, in this street's way; how many they were."""
-        return conntrack_flush.forget(ports, self.few)
+        before = len(conntrack_flush.dump())
+        conntrack_flush.forget(ports, self.few)
+        return before - len(conntrack_flush.dump())
 
     def hear(
         self, port: int, protocol: str = "udp", version: int = 4, inside: bool = False
@@ -90,12 +92,14 @@ class Street:
         return made
 
 
-@pytest.fixture(params=["all at once", "picked out", "an older kernel"])
+@pytest.fixture(params=["deleted by the kernel", "all at once", "picked out", "an older kernel"])
 def street(
     request: pytest.FixtureRequest, lan: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Street]:
-    """The three of them, in each of the ways in which entries are read."""
+    """The three of them, in each of the ways in which entries are found."""
     few = conntrack_flush.FEW if request.param == "all at once" else 0
+    if request.param != "deleted by the kernel":
+        monkeypatch.setattr(conntrack_flush, "flush_reads_filters", lambda: False)
     if request.param == "an older kernel":
         monkeypatch.setattr(
             ctnetlink, "CTA_FILTER", 99
@@ -246,15 +250,18 @@ def test_many_ports_at_once(street: Street) -> None:
     assert tracked() == [(HOST_IP, 5355), (HOST_IP6, 5354)]
 
 
-def test_few_among_many(lan: Lab) -> None:
+@pytest.mark.parametrize("flushed", [True, False])
+def test_few_among_many(lan: Lab, monkeypatch: pytest.MonkeyPatch, flushed: bool) -> None:
     """Of two thousand flows the one goes, and the kernel picks it out."""
+    if not flushed:
+        monkeypatch.setattr(conntrack_flush, "flush_reads_filters", lambda: False)
     sh(f"tool=iptables; {TRACK}")
     with namespaces.entered(lan.lan), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for port in range(10000, 12000):
             client.sendto(b"hello", (HOST_IP, port))
     sent = conntrack_flush.dump()
 
-    assert conntrack_flush.forget([published(10500)]) == 1
+    conntrack_flush.forget([published(10500)])
     assert len(sent) == 2000 > conntrack_flush.FEW
     assert {flow.way for flow in sent} - {flow.way for flow in conntrack_flush.dump()} == {
         way(sent, 10500)
@@ -288,6 +295,27 @@ def test_other_protocols_are_read_and_left_alone(street: Street) -> None:
     assert street.forget(published(5353)) == 0
 
 
+@pytest.mark.parametrize(
+    ("release", "reads"),
+    [
+        ("6.11.0-29-generic", True),
+        ("6.18.44", True),
+        ("7.0", True),
+        ("6.1.0-37-amd64", False),
+        ("5.14.0-503.el9", False),
+        ("unknown", False),
+    ],
+)
+def test_only_a_kernel_that_reads_a_filter_is_told_to_flush(
+    monkeypatch: pytest.MonkeyPatch, release: str, reads: bool
+) -> None:
+    """One that does not would forget all flows of the host."""
+    here = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*here[:2], release, *here[3:])))
+
+    assert conntrack_flush.flush_reads_filters() == reads
+
+
 def test_nothing_is_asked_where_nothing_is_tracked(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,8 +329,8 @@ def test_nothing_is_asked_where_nothing_is_tracked(
 
     monkeypatch.setattr(ctnetlink.Table, "__init__", refuse)
 
-    assert conntrack_flush.forget([published(5353)]) == 0
-    assert conntrack_flush.forget([]) == 0
+    conntrack_flush.forget([published(5353)])
+    conntrack_flush.forget([])
 
 
 PORT, MOVED = published(5353), published(5354)
