@@ -255,7 +255,7 @@ def test_the_prefork_server_leaves_out_what_few_commands_need(tmp_path: Path) ->
 BUDGET = {
     "network ls": 188,
     "run -d --name web --network base": 327,
-    "ps": 227,
+    "ps": 191,
     "inspect web": 229,
     "rm -f web": 328,
 }

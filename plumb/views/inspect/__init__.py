@@ -7,6 +7,6 @@ field_types  Go's types of the fields, for templates
 zeros        all fields of a container, with Docker's values for one that asks for nothing
 host_info    info, version
 rows         ps
-ports        the PORTS column
+ports        exposed ports, the PORTS column
 moments      points in time, in Docker's words
 """

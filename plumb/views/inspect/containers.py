@@ -15,6 +15,7 @@ from plumb.model.port_mapping import shown
 from plumb.model.ports import PortBinding
 from plumb.views.inspect import zeros
 from plumb.views.inspect.networks import stand_in
+from plumb.views.inspect.ports import exposed
 
 Json = dict[str, Any]
 
@@ -211,13 +212,6 @@ def _ports(box: Sandbox, ends: Ends) -> Json:
             {"HostIp": str(port.host_ip), "HostPort": str(port.host_port or "")},
         ]
     return found
-
-
-def exposed(box: Sandbox, ends: Ends) -> list[str]:
-    """Exposed ports as "80/tcp"; as in Docker, a bridge network shows them, no other does."""
-    if not any(net.traits.publishes_ports for _, net in ends):
-        return []
-    return sorted({*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)})
 
 
 def _networks(box: Sandbox, ends: Ends, known: Mapping[str, Network]) -> Json:

@@ -1,4 +1,4 @@
-"""The PORTS column of `ps`, as Docker's command line writes it."""
+"""Exposed ports, and the PORTS column of `ps` as Docker's command line writes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Ends, Sandbox, Status
-from plumb.views.inspect.containers import exposed
 
 
 class OpenPort(NamedTuple):
@@ -53,6 +52,14 @@ def _ports(box: Sandbox, ends: Ends) -> Iterable[OpenPort]:
         number, _, protocol = spec.partition("/")
         if (int(number), protocol) not in known:
             yield OpenPort(int(number), protocol)
+
+
+def exposed(box: Sandbox, ends: Ends) -> list[str]:
+    """Exposed ports as "80/tcp"; as in Docker, a bridge network shows them, no other does."""
+    specs = {*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}
+    if not specs or not any(net.traits.publishes_ports for _, net in ends):
+        return []
+    return sorted(specs)
 
 
 def _alike(port: OpenPort) -> bool:

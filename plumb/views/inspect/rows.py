@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from plumb.model.cnm import Ends, Network, Sandbox
 from plumb.model.lifecycle import Health
 from plumb.model.lifecycle.status import human, shown
-from plumb.views.inspect.containers import mode
 from plumb.views.inspect.moments import go_seconds
 from plumb.views.inspect.ports import ports_column
 from plumb.views.tables import Line, joined
@@ -57,7 +56,7 @@ def _command(box: Sandbox, truncate: bool) -> str:
 def _networks(box: Sandbox, known: Mapping[str, Network]) -> list[str]:
     """Names of the networks that a container is on, or will be."""
     if box.mode in ("host", "none"):
-        return [mode(box, known)]
+        return [box.mode]
     return [
         known[wish.network].name if wish.network in known else wish.network
         for wish in box.attachments
