@@ -107,17 +107,26 @@ def _question(
         nat.since(last, ruled, steps),
     )
     if last.place == of.target and last.inbound:
-        return _kernel(
-            of, replace(at, ending=Ending.ARRIVED if of.outcome.accepts else Ending.SILENT)
-        )
+        arrived = of.outcome.accepts and not _unwanted(of, last.place)
+        return _kernel(of, replace(at, ending=Ending.ARRIVED if arrived else Ending.SILENT))
     if (
         last.place in of.proxies
         and last.inbound
         and of.outcome.accepts
+        and not _unwanted(of, last.place)
         and at.packet == last.packet
     ):
         return replace(at, ending=Ending.ARRIVED)
     return _kernel(of, at)
+
+
+def _unwanted(of: Material, place: Netns) -> bool:
+    """Test for a packet that routing does not take in: its source is not reached by that link.
+
+    No socket gets it then, and the kernel sends no ICMP error.
+    """
+    route = of.routes.get((place.name, Direction.THERE))
+    return route is not None and bool(route.error)
 
 
 def _kernel(of: Material, found: End) -> End:

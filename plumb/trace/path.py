@@ -74,11 +74,16 @@ class Rewritten:
 
 @frozen
 class Routed:
-    """Route that a namespace has for the packet, in the form of `ip route get`."""
+    """Route that a namespace has for the packet, in the form of `ip route get`.
+
+    Attributes:
+        error: the errno's name where it has none, or takes nothing from that source by that link.
+    """
 
     place: Netns
     text: str
     dev: str = ""
+    error: str = ""
 
 
 @frozen

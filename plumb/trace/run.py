@@ -157,7 +157,7 @@ def _routes(story: Story, topology: Topology) -> dict[tuple[str, Direction], Rou
                     packet.dst, came[0].packet.src if came else None, came[-1].dev if came else ""
                 )
             if way is Direction.THERE or answer.type != "local":
-                found[place.name, way] = Routed(place, str(answer), answer.dev)
+                found[place.name, way] = Routed(place, str(answer), answer.dev, answer.error)
     return found
 
 

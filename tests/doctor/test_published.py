@@ -10,7 +10,13 @@ from plumb.doctor import document
 from plumb.doctor.anonymise import anonymised
 from plumb.frozen import replace
 from plumb.model.diagnosis.failed_start import FailedStart
-from plumb.model.diagnosis.snapshot import ChainState, RouteState, RuleState, Snapshot
+from plumb.model.diagnosis.snapshot import (
+    ChainState,
+    NamespaceState,
+    RouteState,
+    RuleState,
+    Snapshot,
+)
 from plumb.model.netns_state import Listener
 from tests.doctor.made import SHOP, chain, found, rule, web
 from tests.doctor.test_counted import host
@@ -103,3 +109,17 @@ def test_a_container_that_did_not_start_has_another_name_without_its_own() -> No
     hidden = anonymised(failed(f"driver failed on endpoint late (7f3a): {ADDRESS_IN_USE}"))
     assert "late" not in document.written(hidden)
     assert set(found(hidden)) == set(found(failed()))
+
+
+def test_what_a_client_of_udp_is_answered_has_no_rst() -> None:
+    """Nor does docker-proxy close anything."""
+    space = NamespaceState("web", resolv="nameserver 127.0.0.11\n")
+    why = {
+        each: found(replace(snapshot(OWN), spaces=(space,), containers=(web(each),)))[
+            "nobody-listens"
+        ].why
+        for each in ("tcp", "udp")
+    }
+    assert "with a RST; docker-proxy" in why["tcp"]
+    assert "with an ICMP error, port unreachable." in why["udp"]
+    assert "docker-proxy" not in why["udp"]

@@ -31,7 +31,7 @@ class DockerFault:
     mended: str = ""
 
 
-OUTSIDE = "198.51.100.1"
+OUTSIDE, ROUTER = "198.51.100.1", "192.0.2.1"
 AGAIN = "systemctl restart docker"
 FAULTS = {
     "no-masquerade": DockerFault(
@@ -81,6 +81,46 @@ FAULTS = {
         "c2",
         OUTSIDE,
         "second-firewall",
+    ),
+    "firewalld": DockerFault(
+        "nft add table inet firewalld; nft add chain inet firewalld filter_FORWARD"
+        " '{{ type filter hook forward priority 10; }}'; nft add rule inet firewalld"
+        " filter_FORWARD iifname {n1} drop",
+        "nft delete table inet firewalld",
+        "c2",
+        OUTSIDE,
+        "second-firewall",
+        "the last word of its own chain only",
+        0,
+    ),
+    "ingress": DockerFault(
+        "nft add table netdev early; nft add chain netdev early in"
+        " '{{ type filter hook ingress device eth0 priority 0; policy drop; }}'",
+        "nft delete table netdev early",
+        "{lan}",
+        "host:8080",
+        "ingress-drop",
+        "before the rules that this trace sees",
+        0,
+    ),
+    "no-default-route-of-the-host": DockerFault(
+        "ip route del default",
+        f"ip route add default via {ROUTER}",
+        "c2",
+        OUTSIDE,
+        "no-route",
+        "host has no route to",
+        0,
+    ),
+    "egress": DockerFault(
+        "nft add table netdev late; nft add chain netdev late out"
+        " '{{ type filter hook egress device eth0 priority 0; policy drop; }}'",
+        "nft delete table netdev late",
+        "c2",
+        OUTSIDE,
+        "policy",
+        "netdev late",
+        0,
     ),
     "ip-forward": DockerFault(
         "sysctl -qw net.ipv4.ip_forward=0",

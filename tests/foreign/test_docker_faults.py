@@ -21,6 +21,7 @@ from tests.labs import sh, within
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
+TRUSTED = "--zone=trusted --add-interface={0}"
 SERVED = ("httpd", "-f", "-h", "/www", "-p")
 
 
@@ -130,6 +131,8 @@ def test_a_fault_is_explained(docker: Dockerd, name: str) -> None:
     [
         ("ufw", "ufw allow in on {} to any port 2222 proto tcp"),
         ("no-ipv6", "docker network create --ipv6 …, and docker network connect NETWORK c2"),
+        ("firewalld", f"firewall-cmd {TRUSTED}; firewall-cmd --permanent {TRUSTED}"),
+        ("ingress", "nft -a list ruleset netdev"),
         ("legacy-policy", "iptables-legacy -w -t filter -P FORWARD ACCEPT"),
     ],
 )

@@ -134,15 +134,20 @@ def listening(
         f"port {port}/{protocol} of {box.name} is published, and nobody listens there",
         (box.name, net.name),
         (f"{box.name}: ss -ln: {', '.join(map(_text, there)) or f'no {protocol} at all'}",),
-        "The container answers a connection with a RST"
-        + ("; docker-proxy takes it and closes it." if box.engine == "docker" else ".")
-        + " The program has not started, or listens at another port.",
+        _answer(protocol, box.engine) + " The program has not started, or listens at another port.",
         (
             f"{remedies.words_of(box.engine)} run -p HOSTPORT:{others[0]} …"
             if others
             else f"{remedies.words_of(box.engine)} logs {remedies.own(box.name)}",
         ),
     )
+
+
+def _answer(protocol: str, engine: str) -> str:
+    if protocol == "udp":
+        return "The container answers a datagram with an ICMP error, port unreachable."
+    proxied = "; docker-proxy takes it and closes it." if engine == "docker" else "."
+    return f"The container answers a connection with a RST{proxied}"
 
 
 def _text(each: Listener) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from plumb.model.observations import Netns
 from plumb.trace.causes import by_neighbour
 from plumb.trace.causes.case import Case, Cause
+from plumb.trace.causes.remedies import within
 from plumb.trace.path import Ending
+
+BY_RULES = "NETFILTER_DROP"
+"""The kernel's reason for what a rule of a firewall drops."""
 
 
 def neighbour_table_full(case: Case) -> Cause | None:
@@ -51,4 +56,24 @@ def drop_reason(case: Case) -> Cause | None:
         )
     if end.ending is not Ending.DROPPED or not end.error:
         return None
+    if end.error == BY_RULES and end.place is not None and end.inbound and end.dev:
+        return _before_rules(case, end.place, observed)
     return Cause("kernel", f"{place} dropped it for the kernel's reason {end.error}", observed)
+
+
+def _before_rules(case: Case, place: Netns, observed: tuple[str, ...]) -> Cause | None:
+    """Cause for a drop by a rule where the packet came in, of which no rule was seen.
+
+    The rules of netdev, at the hook ingress of a link, are asked before those that a trace sees.
+    """
+    dev = case.end.dev
+    link = case.of(place).link(dev)
+    families = ("netdev", "bridge") if link is not None and link.port is not None else ("netdev",)
+    return Cause(
+        "ingress-drop",
+        f"{place.name} dropped it by a rule as it came in by {dev}, before the rules that this"
+        f" trace sees: one of nft's family {' or '.join(families)}",
+        observed,
+        tuple(within(place, f"nft -a list ruleset {each}") for each in families),
+        sure=False,
+    )

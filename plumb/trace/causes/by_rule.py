@@ -11,7 +11,7 @@ from collections.abc import Callable
 from shlex import quote
 
 from plumb.model.cnm import Network
-from plumb.model.observations import RuleKind
+from plumb.model.observations import HOST, RuleKind
 from plumb.things.iptables import FAMILIES
 from plumb.things.layer3 import dotted
 from plumb.trace.causes import by_isolation, owners
@@ -92,7 +92,22 @@ def _second(case: Case, line: RuleLine) -> Cause | None:
         f"{earlier[-1].where} accepted it, but an accept is the last word of its own chain only:"
         f" {line.where} drops it after that",
         (earlier[-1].reading, line.reading),
-        (_accept(case, line), deleting(line)),
+        _by_firewalld(case, line) or (_accept(case, line), deleting(line)),
+    )
+
+
+def _by_firewalld(case: Case, line: RuleLine) -> tuple[str, ...]:
+    """Commands of firewalld, whose next reload takes other rules away; none for other tables."""
+    if line.table != "firewalld" or line.place.name != HOST:
+        return ()
+    crossed = {
+        net.link: None
+        for net in case.networks
+        if net.bridge_in_host and net.link and case.crossed(HOST, net.link)
+    }
+    zone = "firewall-cmd {}--zone=trusted --add-interface={}"
+    return tuple(
+        f"{zone.format('', link)}; {zone.format('--permanent ', link)}" for link in crossed
     )
 
 
