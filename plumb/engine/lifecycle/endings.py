@@ -110,14 +110,15 @@ def settled(op: Operation, reference: str) -> bool:
 
 
 def settled_before(op: Operation, reference: str) -> None:
-    """Settle a container whose command has told its exit code, ahead of the `settle` of its shim.
+    """Settle a container whose command has ended, ahead of the `settle` of its shim.
 
     That waits for the writers' lock, which the caller has.
     """
     from plumb.kernel.process import commands
 
-    folder = op.layout.container(op.the_sandbox(reference).id)
-    if commands.exit_code(folder) is not None:
+    box = op.the_sandbox(reference)
+    folder = op.layout.container(box.id)
+    if not box.foreground and commands.has_exit_code(folder):
         settled(op, reference)
 
 

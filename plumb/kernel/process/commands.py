@@ -34,6 +34,8 @@ from plumb.things.sandbox import GRACE, Process
 
 HUNG = "a file system that does not answer may hold it up: 'ps -eo pid,stat,args' shows state D"
 """Advice on a command that the kernel neither executes nor refuses."""
+OF_A_SHIM = 12.0
+"""Seconds that a shim needs at most from its command's end to the exit code."""
 AT_ONCE = 32
 """Commands that are started at the same time."""
 
@@ -60,6 +62,20 @@ def exit_code(folder: str) -> int | None:
     except (OSError, ValueError):
         return None
     return 128 - code if code < 0 else code
+
+
+def has_exit_code(folder: str) -> bool:
+    """Tell whether a command has ended and its shim has written how, which comes a moment later.
+
+    It is waited for, as the shim itself waits for what the command has left behind.
+    """
+    deadline = time.monotonic() + OF_A_SHIM
+    while exit_code(folder) is None:
+        command, shim = alive(folder)
+        if command or not shim or time.monotonic() > deadline:
+            return exit_code(folder) is not None
+        time.sleep(0.002)
+    return True
 
 
 def look(thing: Thing) -> Thing | None:

@@ -6,9 +6,10 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from plumb.agent.cluster.tasks.runner import TaskRunner
-from plumb.errors import Invalid
+from plumb.errors import Invalid, KernelRefused
 from plumb.model.cluster import Attached, Node
-from plumb.model.cnm import Network
+from plumb.model.cnm import Network, Sandbox, Status
+from plumb.model.net.status import TaskOf
 from plumb.model.service.assignment import Assignment
 from plumb.model.service.spec import ServiceSpec
 from plumb.model.service.task import Place, Task
@@ -54,3 +55,43 @@ def test_a_task_is_rejected_when_it_could_not_be_built_twice_in_the_same_place()
         assert said == []
     runner._round()
     assert said == ["rejected"]
+
+
+class PickyHost:
+    """Host that builds all tasks but one, and knows in which operations."""
+
+    def __init__(self, refused: str) -> None:
+        self.refused, self.operations = refused, list[list[str]]()
+        self.built = dict[str, Sandbox]()
+
+    def tasks(self) -> list[tuple[Sandbox, tuple[()]]]:
+        """List those that were built."""
+        return [(box, ()) for box in self.built.values()]
+
+    def folder(self, box: Sandbox) -> str:
+        """Return a folder in which no command has ended."""
+        return "/nowhere"
+
+    def begin(self, some: Any, node: Node) -> None:
+        """Build all or none."""
+        names = [one.task.id for one in some]
+        self.operations.append(names)
+        if self.refused in names:
+            raise KernelRefused("start it in the sandbox")
+        for name in names:
+            task = TaskOf(name, "web", "web")
+            self.built[name] = Sandbox(name, name, status=Status.RUNNING, task=task)
+
+
+def test_a_task_that_has_failed_takes_no_other_down_a_second_time() -> None:
+    """It may fail when commands of others in its operation run: they would be executed again."""
+    picky = PickyHost("b")
+    host: Any = picky
+    node = Node("n", "h1", IPv4Address("192.0.2.1"), IPv4Address("192.0.2.1"))
+    runner = TaskRunner(host, lambda: node, lambda *_, **__: None, lambda text: None)
+    tasks = {name: Assignment(Task(name, "web", node="n"), ServiceSpec("web")) for name in "abcd"}
+    runner.assign((tasks["a"], tasks["b"], tasks["c"]))
+    runner._round()
+    runner.assign(tuple(tasks.values()))
+    runner._round()
+    assert picky.operations == [["a", "b", "c"], ["a"], ["b"], ["c"], ["d"], ["b"]]

@@ -226,8 +226,7 @@ class TaskRunner:
             and _is_to_run(one)
             and held.isdisjoint(state.host_ports(one.spec.ports))
         ]
-        for first in range(0, len(new), BATCH):
-            some = new[first : first + BATCH]
+        for some in self._parts(new):
             if self._ending.is_set():
                 break
             self._begin(some)
@@ -241,6 +240,15 @@ class TaskRunner:
         waiting = found.assigned.keys() - found.boxes.keys() - self._rejected.keys()
         self._failed = {k: v for k, v in self._failed.items() if k in waiting}
         return BUILD_AGAIN if self._failed else TICK
+
+    def _parts(self, new: Sequence[Assignment]) -> list[Sequence[Assignment]]:
+        """Divide tasks into operations; one that has failed is the only task of its own.
+
+        Where it fails again once commands of others run, theirs would be ended and executed anew.
+        """
+        fresh = [one for one in new if one.task.id not in self._failed]
+        some = [fresh[first : first + BATCH] for first in range(0, len(fresh), BATCH)]
+        return [*some, *([one] for one in new if one.task.id in self._failed)]
 
     def _held(self, found: _Round) -> set[tuple[str, int]]:
         """Ports of this host that tasks have which are about to end: new ones wait for them."""
