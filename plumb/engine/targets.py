@@ -118,6 +118,9 @@ class TargetResolver:
     ) -> ResolvedTarget:
         """Resolve a name as programs in a namespace do.
 
+        The beginning of a container's id stands behind a name that the source's networks know, as
+        c2 of a container elsewhere.
+
         Args:
             source: the namespace of the probe's source.
             files: the folder of `name_files` of the source.
@@ -132,6 +135,8 @@ class TargetResolver:
         if name == HOST:
             return ResolvedTarget(HOST, Netns(HOST, ""))
         if (member := self._member(name)) is not None:
+            if _is_abbreviated(name, member) and self._is_name_on(source, name):
+                return self._host_name(name, source, files, versions)
             return ResolvedTarget(member.box.name, member.place)
         try:
             place = self._foreign(name)
@@ -153,6 +158,25 @@ class TargetResolver:
                 f" 'plumb probe {source.name} {name}/dns' asks the name servers",
             )
         return ResolvedTarget(name, None, tuple(found))
+
+    def _is_name_on(self, source: Netns, name: str) -> bool:
+        """True if the networks of a container of plumb's have a name: here, elsewhere, a service's.
+
+        So the name servers of the world are not asked for what may be an id.
+        """
+        from plumb.model.etc_files import dns_names  # lazy: few targets are parts of an id
+
+        ours = next((member for member in self.own if member.place == source), None)
+        for net in [net for _, net in ours.ends] if ours else ():
+            known = {each for end in self._reader.store.remotes(net.id) for each in end.names}
+            for one in self._reader.store.services(net.id):
+                known |= {one.name, *one.aliases}
+            for member in self.own:
+                if (wish := member.box.attachment(net)) is not None:
+                    known.update(dns_names(member.box, wish.aliases or ()))
+            if name in known:
+                return True
+        return False
 
     def destination(
         self, ip: IPAddress, port: int, protocol: str, *, of_host: bool, named: Netns | None = None
@@ -260,6 +284,11 @@ class TargetResolver:
             None,
         )
         return own or Netns(name if name not in taken else file, file)
+
+
+def _is_abbreviated(name: str, member: Member) -> bool:
+    """Test for a member that was found by the beginning of its id."""
+    return member.box.name != name != member.box.id and member.box.id.startswith(name)
 
 
 def members_of(boxes: Iterable[tuple[Sandbox, Ends, str]]) -> tuple[Member, ...]:

@@ -115,6 +115,33 @@ def test_a_refusal_on_the_other_host_has_its_cause_there(pair: Hosts) -> None:
     assert "nobody listens" in found["Cause"]["Says"]
 
 
+@pytest.fixture
+def beginning(pair: Hosts) -> Iterator[str]:
+    """The first digits of c3's id, as a container elsewhere may be called; c2 is such a name."""
+    digits = pair["h1"].plumb("inspect", "--format", "{{.Id}}", "c3").stdout[:5]
+    yield digits
+    for host, name in zip(pair, ("namesake", digits), strict=True):
+        host.plumb("rm", "-f", name, check=False)
+
+
+def test_a_name_on_the_network_stands_before_the_beginning_of_an_id(
+    pair: Hosts, beginning: str
+) -> None:
+    assert trace(pair, f"{beginning}:80", status=1)["End"]["Place"] == "c3"
+    one, two = pair
+    words = ("run", "-d", "--network", "n1")
+    two.plumb(*words, "--name", beginning, "sleep", "1000")
+    one.plumb("exec", "c1", "ping", "-c", "1", "-w", "60", beginning)
+    assert trace(pair, f"{beginning}:80", status=1)["End"]["Place"] == f"{beginning} on h2"
+
+
+def test_an_alias_stands_before_the_beginning_of_an_id(pair: Hosts, beginning: str) -> None:
+    one, _ = pair
+    alias = ("--name", "namesake", "--network", "n1", "--network-alias", beginning)
+    one.plumb("run", "-d", *alias, "sleep", "1000")
+    assert trace(pair, f"{beginning}:80", status=1)["End"]["Place"] == "namesake"
+
+
 @pytest.mark.needs("nft-trace")
 def test_a_rule_of_the_other_host_that_drops_is_named(pair: Hosts) -> None:
     """One in c2's own namespace."""
