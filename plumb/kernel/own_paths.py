@@ -14,6 +14,9 @@ from plumb.things import Thing
 from plumb.things.host_ports import Agent
 from plumb.things.sandbox import Directory, File, Namespace, Process
 
+NAMING = (Directory, File, Namespace, Process, Agent)
+"""Things that name paths."""
+
 
 def require_below(folders: Sequence[str], steps: Sequence[Step]) -> None:
     """Refuse all steps where one is about a path outside of these folders.
@@ -27,7 +30,7 @@ def require_below(folders: Sequence[str], steps: Sequence[Step]) -> None:
     """
     for step in steps if folders else ():
         for thing in (step.before, step.after):
-            for path in _paths(thing) if thing is not None else ():
+            for path in _paths(thing) if isinstance(thing, NAMING) else ():
                 if not any(_is_below(path, folder) for folder in folders):
                     refused = KernelRefused(
                         str(step),

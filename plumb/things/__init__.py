@@ -67,7 +67,10 @@ class Thing:
 
     @property
     def key(self) -> Key:
-        """Identity: two things with one key are the same object in two states."""
+        """Identity: two things with one key are the same object in two states.
+
+        Each kind keeps it with the thing: plans, the journal and the record all ask for it.
+        """
         raise NotImplementedError
 
     @property

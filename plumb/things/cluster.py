@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import ClassVar
 
@@ -34,7 +35,7 @@ class EndpointRecord(Thing):
     names: tuple[str, ...] = ()
     sandbox: str = ""
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("endpoint record", self.endpoint)
 

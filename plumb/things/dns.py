@@ -11,6 +11,7 @@ their replies on.
 
 from __future__ import annotations
 
+from functools import cached_property
 from ipaddress import IPv4Address
 from typing import ClassVar, NamedTuple
 
@@ -80,7 +81,7 @@ class Resolver(OfAgent):
     ndots: bool = False
     ip: IPv4Address = ADDRESS
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("resolver", self.ns)
 
@@ -117,7 +118,7 @@ class Names(OfAgent):
     ports: tuple[NamedPort, ...] = ()
     service: bool = False
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("names", self.endpoint)
 

@@ -18,6 +18,7 @@ connection begins on the wrong route; the filter stays on a port that has no pro
 from __future__ import annotations
 
 from dataclasses import field
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.address import IPAddress
@@ -40,7 +41,7 @@ class Agent(Thing):
     folder: str
     who: str = field(default="", compare=False)
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("agent", self.folder)
 
@@ -84,7 +85,7 @@ class HostPort(OfPort):
 
     stage: ClassVar = Stage.PORT
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("port", self.protocol, str(self.ip), str(self.port))
 
@@ -98,7 +99,7 @@ class Proxy(OfPort):
 
     stage: ClassVar = Stage.SERVICE
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("proxy", self.protocol, str(self.ip), str(self.port))
 

@@ -13,6 +13,7 @@ for what goes out.
 from __future__ import annotations
 
 from dataclasses import field
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.address import IPAddress
@@ -41,7 +42,7 @@ class XfrmState(Thing):
     tag: int
     secret: str = field(repr=False)
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("xfrm state", str(self.dst), f"{self.spi:#010x}")
 
@@ -71,7 +72,7 @@ class XfrmPolicy(Thing):
     port: int
     spi: int
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("xfrm policy", str(self.src), str(self.dst), str(self.port))
 
@@ -90,7 +91,7 @@ class XfrmBlock(Thing):
     port: int
     version: int = 4
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("xfrm block", str(self.version), str(self.port))
 

@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import field
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar, TypeVar
 
 from plumb.frozen import frozen
@@ -121,7 +122,7 @@ class Chain(InNamespace):
     users: bool = False
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("chain", self.ns, self.family, self.table, self.name)
 
@@ -153,7 +154,7 @@ class Rule(InChain):
         place, chain, spec = line.split(" ", 2)
         return cls(family, table, chain, spec, Position(place), ns=ns)
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("rule", self.ns, self.family, self.table, self.chain, self.spec)
 
@@ -197,7 +198,7 @@ class Policy(InNamespace):
     why: str = field(default="", compare=False)
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("policy", self.ns, self.family, self.table, self.chain)
 

@@ -13,6 +13,7 @@ A destination of weight 0 gets no new connection, and keeps those that it has.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.address import IPAddress
@@ -38,7 +39,7 @@ class IpvsTimeouts(InNamespace):
     udp: int
     ns: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("ipvs timeouts", self.ns)
 
@@ -60,7 +61,7 @@ class IpvsService(InNamespace):
     scheduler: str
     ns: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("ipvs service", self.ns, str(self.version), str(self.mark))
 
@@ -84,7 +85,7 @@ class IpvsDestination(InNamespace):
         """Key of its service."""
         return ("ipvs service", self.ns, str(self.ip.version), str(self.mark))
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("ipvs destination", *self.service[1:], str(self.ip))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
@@ -32,7 +33,7 @@ class Address(OnLink):
     ns: str = HOST
     connected: bool = True
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("address", self.ns, self.dev, str(self.ip))
 
@@ -60,7 +61,7 @@ class Route(OnLink):
     dev: str
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("route", self.ns, str(self.dst))
 
@@ -96,7 +97,7 @@ class Sysctl(InNamespace):
     def stage(self) -> Stage:  # type: ignore[override]  # mypy: a ClassVar in the base; here it follows from the name
         return Stage.LINK_SYSCTL if self.dev or self.ns else Stage.SYSCTL
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("sysctl", self.ns, self.name)
 

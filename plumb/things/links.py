@@ -10,6 +10,7 @@ in Docker.
 from __future__ import annotations
 
 from dataclasses import field
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.frozen import frozen
@@ -35,7 +36,7 @@ class InPlace(InNamespace):
     name: str
     ns: str = field(default=HOST, kw_only=True)
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return link_key(self.ns, self.name)
 
@@ -135,7 +136,7 @@ class Moved(Thing):
     ns: str
     born: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return link_key(self.ns, self.name)
 
@@ -195,7 +196,7 @@ class Master(OnLink):
     ns: str = HOST
     stage: ClassVar = Stage.LINK_SYSCTL
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("master", self.ns, self.dev)
 
@@ -215,7 +216,7 @@ class Up(OnLink):
     ns: str = HOST
     stage: ClassVar = Stage.UP
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("up", self.ns, self.dev)
 
@@ -237,7 +238,7 @@ class LinkAddress(OnLink):
     mac: str
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("link address", self.ns, self.dev)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import field
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.frozen import frozen
@@ -56,7 +57,7 @@ class NftTable(InNamespace):
     name: str
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("nft table", self.ns, self.family, self.name)
 
@@ -74,7 +75,7 @@ class NftMap(InTable):
     name: str
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("nft map", self.ns, self.family, self.table, self.name)
 
@@ -103,7 +104,7 @@ class NftChain(InTable):
     policy: str = ""
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("nft chain", self.ns, self.family, self.table, self.name)
 
@@ -131,7 +132,7 @@ class NftElement(InTable):
     chain: str
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("nft element", self.ns, self.family, self.table, self.map, self.link)
 
@@ -166,7 +167,7 @@ class NftRule(InChain, InTable):
     why: str = field(default="", compare=False)
     ns: str = HOST
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("nft rule", self.ns, self.family, self.table, self.chain, self.spec)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from ipaddress import IPv4Address
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ class RoutingRule(InNamespace):
     table: int
     ns: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("routing rule", self.ns, str(self.mark))
 
@@ -39,7 +40,7 @@ class TableRoute(OnLink):
     dev: str
     ns: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("table route", self.ns, str(self.table))
 

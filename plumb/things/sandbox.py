@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from enum import StrEnum
+from functools import cached_property
 from signal import SIGTERM
 from typing import ClassVar
 
@@ -26,7 +27,7 @@ class Directory(Thing):
     stage: ClassVar = Stage.NAMESPACE
     path: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("directory", self.path)
 
@@ -53,7 +54,7 @@ class File(Thing):
     text: str
     edits: Edits = Edits.OVERWRITTEN
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("file", self.path)
 
@@ -86,7 +87,7 @@ class Namespace(OfStart):
     path: str
     start: int = 0
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return namespace_key(self.path)
 
@@ -145,7 +146,7 @@ class Process(OfStart):
     user: str = ""
     working_dir: str = ""
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("process", self.id)
 

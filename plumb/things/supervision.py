@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.frozen import frozen
@@ -36,7 +37,7 @@ class HealthProbe(OfAgent, OfStart):
     start_interval: float = 0.0
     start: int = 0
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("health", self.id)
 
@@ -64,7 +65,7 @@ class DelayedStart(OfAgent, OfStart):
     root: str = ""
     config: str = ""
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("delayed-start", self.id)
 

@@ -14,6 +14,7 @@ MAC address an IP address has. The link answers ARP and neighbour solicitations 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from plumb.address import IPAddress
@@ -75,7 +76,7 @@ class FdbEntry(OnLink):
     vtep: IPAddress
     ns: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("fdb", self.ns, self.dev, self.mac)
 
@@ -93,7 +94,7 @@ class Neighbour(OnLink):
     mac: str
     ns: str
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return ("neighbour", self.ns, self.dev, str(self.ip))
 

@@ -105,7 +105,7 @@ def take(step: Step) -> None:
             case File(path=path, text=text, edits=edits):
                 if step.after is None:
                     for suffix in ("", ".own", ".was"):
-                        Path(path + suffix).unlink(missing_ok=True)
+                        _unlink(path + suffix)
                 elif step.before is None:
                     _create(path, text, edits)
                 else:
@@ -114,11 +114,17 @@ def take(step: Step) -> None:
         raise KernelRefused(f"{step}", error.errno or 0) from error
 
 
+def _unlink(path: str) -> None:
+    """Delete a file that may not be there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def _create(path: str, text: str, edits: Edits) -> None:
     """Create a file. It is complete when FILE.own exists."""
     if edits is not Edits.OVERWRITTEN:
         for suffix in (".own", ".was"):
-            Path(path + suffix).unlink(missing_ok=True)
+            _unlink(path + suffix)
     _write(path, text, os.O_EXCL)
     if edits is not Edits.OVERWRITTEN:
         _write(f"{path}.own", text, os.O_EXCL)
@@ -161,7 +167,7 @@ def _new_text(path: str, current: str, written: Sequence[str], text: str, edits:
         or (len(written) == 1 and same_but_newlines(written[0], current))
         or (edits is Edits.LEFT and len(written) > 1)
     ):
-        Path(former).unlink(missing_ok=True)
+        _unlink(former)
         return text
     if len(written) == 1:  # else it was written when that change began
         _replace(former, SEPARATOR.join([written[0], current]))
