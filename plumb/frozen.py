@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
+from weakref import WeakSet
 
 TYPE_CHECKING = False  # as typing's, which takes a command line 10 ms to import
 if TYPE_CHECKING:
@@ -107,14 +108,30 @@ def _delattr(self: object, name: str) -> None:
     raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
+_NOT_COMPILED: WeakSet[type] = WeakSet()
+"""Classes of which no instance was made yet."""
+
+
+def compile_inits() -> None:
+    """Compile the `__init__` of each class that has been defined."""
+    for cls in list(_NOT_COMPILED):
+        _compile_init(cls)
+
+
 def _first_init(cls: type) -> Callable[..., None]:
+    _NOT_COMPILED.add(cls)
+
     def init(self: object, *given: object, **named: object) -> None:
         """Compile the class's `__init__`, which takes this one's place, and call it."""
-        compiled = _compiled_init(cls)
-        cls.__init__ = compiled  # type: ignore[misc]
-        compiled(self, *given, **named)
+        _compile_init(cls)
+        cls.__init__(self, *given, **named)  # type: ignore[misc]
 
     return init
+
+
+def _compile_init(cls: type[Any]) -> None:
+    _NOT_COMPILED.discard(cls)
+    cls.__init__ = _compiled_init(cls)
 
 
 def _compiled_init(cls: type[Any]) -> Callable[..., None]:

@@ -173,3 +173,20 @@ def test_values_of_plumb_are_made_by_it() -> None:
         if ast.unparse(decorator).startswith("dataclass(frozen")
     ]
     assert slow == []
+
+
+def test_inits_can_be_compiled_beforehand() -> None:
+    """A fork makes instances at once, of classes that its parent has never made one of."""
+
+    @frozen
+    class Unused:
+        """A class without an instance."""
+
+        street: str
+        number: int = 2
+
+    first = Unused.__init__
+    frozen_module.compile_inits()
+    assert Unused.__init__ is not first
+    compiled = Unused.__init__
+    assert (Unused("Elm").number, Unused.__init__) == (2, compiled)

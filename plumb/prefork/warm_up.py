@@ -21,8 +21,14 @@ from plumb import cli
 from plumb.engine import networks
 from plumb.engine.host import Host
 from plumb.engine.verbs import Transaction
+from plumb.errors import PlumbError
+from plumb.frozen import compile_inits
 from plumb.kernel.memory import MemoryKernel
+from plumb.kernel.netfilter import backends
+from plumb.kernel.netfilter.iptables_restore import IptablesRestore
 from plumb.kernel.system import System
+from plumb.store import change, codec
+from plumb.things import registry
 
 NOWHERE = "/dev/null/plumb"
 """Root that cannot exist."""
@@ -36,22 +42,32 @@ LINES = (
 )
 """Command lines that read an empty record, or lack an argument."""
 CHANGES: tuple[Callable[[Transaction], object], ...] = (
-    lambda change: change.create_network("one"),
-    lambda change: change.run("box", network="one", publish="127.0.0.1:1:1"),
-    lambda change: change.create_network("two"),
-    lambda change: change.connect("two", "box"),
-    lambda change: change.disconnect("two", "box"),
-    lambda change: change.remove("box", force=True),
-    lambda change: change.remove_network("one"),
+    lambda op: op.create_network("one"),
+    lambda op: op.run("box", network="one", publish="127.0.0.1:1:1"),
+    lambda op: op.create_network("two"),
+    lambda op: op.connect("two", "box"),
+    lambda op: op.disconnect("two", "box"),
+    lambda op: op.remove("box", force=True),
+    lambda op: op.remove_network("one"),
 )
 
 
 def warm_up() -> None:
-    """Run the command lines, and changes of each kind."""
+    """Run the command lines, and changes of each kind.
+
+    Then prepare what those have not used, and ask iptables for its version, which each command
+    would do: what a file says is the same for all who have that file.
+    """
     for words in LINES:
         _run(words)
     with suppress(Exception):  # a command that fails the same way says so to its caller
         _change()
+    compile_inits()
+    for kind in (*change.KINDS.values(), *registry.KINDS.values()):
+        codec.decoder(kind)
+    if backends.variant() == "nf_tables":
+        with suppress(PlumbError, OSError):
+            IptablesRestore().version()
 
 
 def _run(words: tuple[str, ...]) -> None:
@@ -69,8 +85,8 @@ def _run(words: tuple[str, ...]) -> None:
 def _change() -> None:
     kernel, system = MemoryKernel(), System()
     with Host(NOWHERE, kernel=kernel, system=system, settings={}, dry_run=True) as host:
-        for change in CHANGES:
+        for each in CHANGES:
             with host._turn() as operation:
                 networks.ensure(operation)
-                change(Transaction(operation))
+                each(Transaction(operation))
                 operation.carry_out()

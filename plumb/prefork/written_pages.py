@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from plumb.kernel.process.memory import pages
 
-FEW, MANY = 150, 5000
+FEW, MANY = 300, 5000
 """Page faults of a command from which nothing is learned, and pages of one that writes to more than
 a worker should have while it waits: 20 MB."""
 TOGETHER = re.compile(rb"\x01(?:\x00{0,2}\x01)*")

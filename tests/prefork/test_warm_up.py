@@ -6,11 +6,13 @@ import os
 
 import pytest
 
+from plumb import frozen
 from plumb.cli.reference import other_engines
 from plumb.kernel.features import choices, detect
 from plumb.kernel.netfilter import backends, iptables_restore, libnftables, nftables
 from plumb.prefork import warm_up
 from plumb.store import codec
+from plumb.things import registry
 from tests import forked
 
 OF_THE_HOST = (
@@ -59,3 +61,22 @@ def test_values_have_their_decoders_afterwards() -> None:
     codec._decoder.cache_clear()
     warm_up.warm_up()
     assert codec._decoder.cache_info().currsize > 20
+
+
+def test_a_thing_of_any_kind_can_be_read_and_made_at_once() -> None:
+    """A fork compiles nothing for it."""
+    warm_up.warm_up()
+    before = codec._decoder.cache_info().misses
+    for kind in registry.KINDS.values():
+        codec.decoder(kind)
+    assert codec._decoder.cache_info().misses == before
+    assert not frozen._NOT_COMPILED
+
+
+def test_iptables_has_been_asked_for_its_version() -> None:
+    """Each command would start a process for it."""
+    if backends.variant() != "nf_tables":
+        pytest.skip("iptables is of the legacy variant")
+    iptables_restore._VERSIONS.clear()
+    warm_up.warm_up()
+    assert len(iptables_restore._VERSIONS) == 1

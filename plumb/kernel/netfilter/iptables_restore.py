@@ -11,6 +11,7 @@ table once more.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -42,10 +43,17 @@ class IptablesRestore:
         }
 
     def version(self) -> tuple[int, ...]:
-        """The version of iptables, (1, 8, 9); empty where it does not say."""
-        said = self._run([self._commands[Family.V4]["restore"], "--version"]).stdout
-        found = re.search(r"v(\d+)\.(\d+)\.(\d+)", said)
-        return tuple(map(int, found.groups())) if found else ()
+        """The version of iptables, (1, 8, 9); empty where it does not say.
+
+        Raises:
+            Unsupported: there is no iptables.
+        """
+        path = _located(self._commands[Family.V4]["restore"], search_path())
+        file = os.stat(path)
+        key = (path, file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size)
+        if key not in _VERSIONS and (said := _said_version(path)):
+            _VERSIONS[key] = said
+        return _VERSIONS.get(key, ())
 
     def take(self, steps: Sequence[Step], done: list[Step]) -> None:
         """Take the steps, a family at a time; the tables of one family go in one process."""
@@ -182,8 +190,28 @@ class IptablesRestore:
         )
 
 
+_VERSIONS: dict[tuple[str, int, int, int, int], tuple[int, ...]] = {}
+"""Versions that files of the command have said: of its path, and what stat(2) tells of it.
+
+A process that the prefork server has forked knows what that was told, and asks another file anew.
+"""
+
+
+def _said_version(path: str) -> tuple[int, ...]:
+    ran = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, check=False, close_fds=False
+    )
+    said = re.search(r"v(\d+)\.(\d+)\.(\d+)", ran.stdout)
+    return tuple(map(int, said.groups())) if said else ()
+
+
 @cache
 def _command(name: str, path: str) -> str:
+    """Find a command's path, see `_located`."""
+    return _located(name, path)
+
+
+def _located(name: str, path: str) -> str:
     """Find a command's path.
 
     Raises:

@@ -215,3 +215,30 @@ def test_the_same_networks_on_the_legacy_tables(lan: Lab) -> None:
     assert any("MASQUERADE" in line for line in lines("legacy"))
     lan.plumb("reset", "--force", env=legacy)
     assert lines("legacy") == []
+
+
+def test_a_version_is_that_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked once; another file in its place is asked anew."""
+    command, asked = tmp_path / "iptables-restore", tmp_path / "asked"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    versions = []
+    for version in ("1.8.9", "1.8.11"):
+        script = f"#!/bin/sh\necho >> {asked}; echo 'iptables-restore v{version} (nf_tables)'\n"
+        command.unlink(missing_ok=True)
+        command.write_text(script)
+        command.chmod(0o755)
+        versions += [IptablesRestore().version(), IptablesRestore().version()]
+    assert versions == [(1, 8, 9), (1, 8, 9), (1, 8, 11), (1, 8, 11)]
+    assert asked.read_text() == "\n\n"
+
+
+def test_a_command_that_does_not_say_its_version_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have failed for once."""
+    command, asked = tmp_path / "iptables-restore", tmp_path / "asked"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    command.write_text(f"#!/bin/sh\necho >> {asked}; exit 1\n")
+    command.chmod(0o755)
+    assert (IptablesRestore().version(), IptablesRestore().version()) == ((), ())
+    assert asked.read_text() == "\n\n"
