@@ -85,6 +85,7 @@ def asked(lab: Lab, *argv: str) -> Iterator[Asked]:
     ):
         listener.settimeout(60)
         made = Asked(start(lab, *argv), listener.accept()[0], child, [])
+        made.connection.settimeout(60)
         listener.close()
         try:
             yield made

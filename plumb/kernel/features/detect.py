@@ -56,6 +56,10 @@ class Ability:
         )
 
 
+SECONDS = 60
+"""Time for one feature; most take some milliseconds, and some load a module."""
+
+
 @cache
 def able(feature: str) -> Ability:
     """Try a feature, once in a process.
@@ -95,9 +99,10 @@ def tried(names: Sequence[str]) -> Iterator[Ability]:
         yield from found
         left = left[len(found) :]
         if left:  # a library has ended the process, or it was killed: the others are tried anew
-            yield Ability(
-                left.pop(0), False, "it ended the process that tried it", f"exit status {status}"
-            )
+            late = status == -signal.SIGALRM
+            said = f"no answer within {SECONDS} s" if late else f"exit status {status}"
+            why = "the kernel does not answer" if late else "it ended the process that tried it"
+            yield Ability(left.pop(0), False, why, said)
 
 
 def _in_a_child(names: Sequence[str]) -> tuple[list[Ability], int]:
@@ -124,7 +129,10 @@ def _child(names: Sequence[str], writing: int) -> NoReturn:
         # A C library prints its errors, and returns them as well.
         os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2)
         refused = _scratch()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         for name in names:
+            signal.alarm(SECONDS)
             line = json.dumps(asdict(_ability(name, refused)))
             os.write(writing, line.encode() + b"\n")
         os._exit(0)

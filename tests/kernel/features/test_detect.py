@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -161,6 +162,23 @@ def test_an_attempt_that_ends_the_process_does_not_disturb_the_next(
 
     assert [ability.able for ability in found] == [True, False, True]
     assert found[1].said == "exit status -9"
+
+
+def test_an_attempt_that_does_not_come_to_an_end_does_not_disturb_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is given up after a minute; here after two seconds."""
+
+    def wait() -> str:
+        select.select([], [], [], 600)
+        return ""
+
+    monkeypatch.setattr(detect, "SECONDS", 2)
+    monkeypatch.setitem(link_checks.ATTEMPTS, "dummy", wait)
+    dummy, veth = tried(["dummy", "veth"])
+
+    assert (dummy.able, dummy.said) == (False, "no answer within 2 s")
+    assert veth.able
 
 
 def test_a_refused_attempt_does_not_disturb_the_next() -> None:
