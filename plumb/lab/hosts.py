@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -29,7 +30,9 @@ from plumb.lab.registry import Entry
 
 PROCESS = "plumb.lab.process"
 PATIENCE = 600.0
-"""Seconds that a command may take: labs run in guests without a processor of their own, too."""
+"""Seconds that a command may take, and a lab until it is there: some run in guests without a
+processor of their own."""
+LATE = "ask for fewer hosts, or look what else the machine does"
 
 
 @frozen
@@ -179,7 +182,7 @@ class Hosts:
             process = fake_host.launch(PROCESS, theirs.fileno())
         asked = {"count": count, "between": kind, "mtu": mtu, "stays": bool(name), "names": names}
         self._control.sendall(json.dumps(asked).encode() + b"\n")
-        said, descriptors, *_ = socket.recv_fds(self._control, 1 << 16, 1 + layout.MOST)
+        said, descriptors = self._answer(process.pid)
         process.wait()
         lab, *inits = (Init.of_descriptor(each) for each in descriptors) if descriptors else (None,)
         answer = json.loads(said or '{"refused": "the lab ended", "hint": ""}')
@@ -189,6 +192,22 @@ class Hosts:
         self.entry = Entry(name, lab, kind, tuple(inits))
         if name:
             self._record()
+
+    def _answer(self, process: int) -> tuple[bytes, list[int]]:
+        """Receive what the lab's process says, with its descriptors; end it if it says nothing.
+
+        Args:
+            process: the process group of the lab's process.
+        """
+        self._control.settimeout(PATIENCE)
+        try:
+            said, descriptors, *_ = socket.recv_fds(self._control, 1 << 16, 1 + layout.MOST)
+        except TimeoutError:
+            os.killpg(process, signal.SIGKILL)
+            late = {"refused": f"the lab was not ready within {PATIENCE:g} s", "hint": LATE}
+            return json.dumps(late).encode(), []
+        self._control.settimeout(None)
+        return said, descriptors
 
     def _record(self) -> None:
         """Write the lab down; if that fails, nobody would find it, so it ends."""

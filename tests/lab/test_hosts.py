@@ -185,3 +185,22 @@ def test_an_unknown_connection_is_refused_with_those_that_there_are() -> None:
 def test_an_unknown_host_is_named(two: Hosts) -> None:
     with pytest.raises(NotFound, match="no host 'h3'"):
         two["h3"]
+
+
+def test_a_lab_that_does_not_get_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process is stopped here, as by a kernel that does not answer."""
+    launched: list[subprocess.Popen[bytes]] = []
+
+    def stopped(module: str, control: int) -> subprocess.Popen[bytes]:
+        process = launch(module, control)
+        process.send_signal(signal.SIGSTOP)
+        launched.append(process)
+        return process
+
+    launch = fake_host.launch
+    monkeypatch.setattr(fake_host, "launch", stopped)
+    monkeypatch.setattr("plumb.lab.hosts.PATIENCE", 2.0)
+    with pytest.raises(Conflict, match="the lab was not ready within 2 s") as refused:
+        Hosts(1)
+    assert "fewer hosts" in refused.value.hint
+    assert launched[0].returncode == -signal.SIGKILL
