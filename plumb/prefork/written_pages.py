@@ -55,10 +55,10 @@ class WrittenPages:
         """
         known = self._known[:]
         self._copied = TOGETHER.sub(lambda found: b"\1" * len(found[0]), known)
-        with suppress(OSError):
-            for number, span in enumerate(self._together(known)):
-                if number % BETWEEN_LOOKS == 0 and is_awaited():
-                    break
+        for number, span in enumerate(self._together(known)):
+            if number % BETWEEN_LOOKS == 0 and is_awaited():
+                break
+            with suppress(OSError):  # the server has given it back
                 pages.copy(*span)
         self._faults = _faults()
 

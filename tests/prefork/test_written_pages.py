@@ -7,6 +7,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,26 @@ def test_what_a_fork_has_written_to_is_copied_by_the_next(memory: mmap.mmap) -> 
     known = WrittenPages()
     assert _faults_of_write(memory, known) >= NUMBER
     known.rehearse(lambda: _write(memory))
+    assert _faults_of_write(memory, known) < NUMBER / 4
+
+
+def test_memory_that_is_gone_keeps_no_other_from_being_copied(
+    memory: mmap.mmap, tmp_path: Path
+) -> None:
+    """The server may have given some back since."""
+    file = tmp_path / "pages"
+    file.write_bytes(bytes(NUMBER * pages.PAGE))
+    with file.open("r+b") as opened:
+        gone = mmap.mmap(opened.fileno(), 0, flags=mmap.MAP_PRIVATE)
+    _write(gone)
+    known = WrittenPages()
+
+    def work() -> None:
+        _write(gone)
+        _write(memory)
+
+    known.rehearse(work)
+    gone.close()
     assert _faults_of_write(memory, known) < NUMBER / 4
 
 
