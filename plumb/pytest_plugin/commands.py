@@ -122,7 +122,8 @@ class Command:
         __tracebackhide__ = True
         deadline = Deadline(seconds)
         while self.poll() is None:
-            if not _ended(self._process, deadline.left()) and deadline.over():
+            _ended(self._process, deadline.left())
+            if deadline.over() and self.poll() is None:
                 raise Waited(
                     f"{self.where}: {self.args} did not end within {deadline.seconds:g} s\n"
                     f"{self._said()}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
 import pytest
 
 from plumb.pytest_plugin import waiting
+from plumb.pytest_plugin.commands import Command
 from plumb.pytest_plugin.forkserver_client import Lost
 from plumb.pytest_plugin.labs import Lab
 from plumb.pytest_plugin.waiting import Waited, wait
+from tests import programs
 
 
 def test_a_wait_gives_what_it_waited_for() -> None:
@@ -101,3 +104,13 @@ def test_waiting_for_somebody_to_be_reached(lab: Lab) -> None:
         web.wait_reachable(db, tcp=80, seconds=0.1)
     db.popen("sleep 0.2; ip link set eth0 up")
     web.wait_reachable(db, tcp=80)
+
+
+def test_an_end_of_which_no_status_comes_is_waited_for_as_long_as_asked() -> None:
+    """The lab's first process tells the status; whoever else reaps the command takes it along."""
+    with programs.running(["true"]) as program:
+        process = os.pidfd_open(program.pid)
+        command = Command("here", ["true"], lambda words, files: (0, process), lambda pid: None)
+        with pytest.raises(Waited, match=r"here: true did not end within 0\.3 s"):
+            command.wait(0.3)
+        command.close()
