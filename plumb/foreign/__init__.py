@@ -14,6 +14,7 @@ netavark      reads Podman's published ports from netavark's rules
 cni           reads the results of CNI's plugins: Kubernetes' pods, nerdctl's containers
 overlays      finds the namespaces of Docker's overlay networks
 namespaces    finds network namespaces that nobody has told of
+rootless      names containers of rootless engines, whose packets no link of the host has
 others        adds what files and processes tell to what engines have answered
 read_host     reads all engines of this host
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from plumb.foreign import namespaces
+from plumb.foreign import namespaces, rootless
 from plumb.foreign.values import Engine, ForeignHost
 from plumb.frozen import replace
 from plumb.kernel.foreign import processes
@@ -46,6 +46,8 @@ def beside_daemons(found: ForeignHost) -> ForeignHost:
         *(() if docker else DOCKER_FOLDERS),
         *(() if podman else (PODMAN_FOLDER,)),
     )
+    if rootless.has_signs():
+        found = replace(found, missing=(*found.missing, *rootless.unseen(processes.running())))
     if not found.missing and not any(map(os.path.isdir, signs)):
         return found
     from plumb.foreign import cni, docker_files, podman_files  # lazy: few hosts have any of these

@@ -138,6 +138,13 @@ def _tunnelled(step: Tunnelled, margin: str, below: str) -> Iterator[Row]:
 # -- the ending ---------------------------------------------------------------
 
 
+def _rejecter(end: End, place: str) -> str:
+    """Sender of an ICMP error, which no watched namespace is where the error first came in."""
+    if end.inbound and end.dev and end.line is None and end.packet is not None:
+        return f"{end.packet.src}, behind {place}:{end.dev}"
+    return place
+
+
 def ending(story: Story, titles: Titles) -> str:
     """A sentence about the last step of a story."""
     end, what = story.end, "the question" if story.end.way is Direction.THERE else "the answer"
@@ -155,7 +162,7 @@ def ending(story: Story, titles: Titles) -> str:
             )
             return f"refused by {place}, {how}"
         case Ending.REJECTED:
-            return f"turned back by {place}, with an ICMP error: {end.error}"
+            return f"turned back by {_rejecter(end, place)}, with an ICMP error: {end.error}"
         case Ending.HELD:
             return f"answered by {place} itself, at a port that a program holds and does not serve"
         case Ending.SILENT:

@@ -8,5 +8,6 @@ files_inside  reads files in a folder that somebody else writes, without leaving
 documents     reads JSON files of other programs
 dockerd       settings of a dockerd that runs, from its command line or its daemon.json
 nat_rules     rules of iptables by which other programs publish ports
+user_namespaces  who has made the user namespaces of processes
 processes     processes by their network namespaces
 """

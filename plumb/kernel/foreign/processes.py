@@ -114,6 +114,15 @@ def is_root_s(pid: int) -> bool:
     return False
 
 
+def real_uid(pid: int) -> int | None:
+    """Return the user that runs a process; None if it has ended."""
+    with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"Uid:"):
+                return int(line.split()[1])
+    return None
+
+
 def command_line(pid: int) -> list[str]:
     """Return the words of a process's command line; none if it has ended."""
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:

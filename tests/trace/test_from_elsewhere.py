@@ -1,4 +1,4 @@
-"""A datagram that comes in by a link on which its source is not taken: it did not arrive."""
+"""What comes from beyond the namespaces that a trace watches: clients' packets, ICMP errors."""
 
 from __future__ import annotations
 
@@ -38,3 +38,10 @@ def test_a_datagram_that_rp_filter_discards_has_not_arrived(strict: Lab) -> None
     said = strict.plumb("trace", "--wait", "0.3", strict.lan, "host:5399/udp", status=1).stdout
     assert "somebody listens" not in said
     assert "rp_filter = 1" in said
+
+
+def test_an_icmp_error_from_elsewhere_has_its_sender() -> None:
+    """The router's, which has no route to an address of the internet's."""
+    with labs.lab(lan=True) as lab:
+        said = lab.plumb("trace", "host", "203.0.113.77:80", status=1).stdout
+    assert f"turned back by {labs.ROUTER}, behind host:eth0, with an ICMP error" in said
