@@ -6,9 +6,9 @@ one that comes after another than the last is refused, and the stream begins ane
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import Any
+from typing import Any, NamedTuple
 
 from plumb.model.cluster import Attached, RemoteEndpoint
 from plumb.model.cnm import Network
@@ -19,6 +19,15 @@ from plumb.store import codec
 
 Json = dict[str, Any]
 Remotes = Callable[[str], tuple[RemoteEndpoint, ...]]
+
+
+class Known(NamedTuple):
+    """A network with its endpoints on other nodes, and the node's own addresses there."""
+
+    net: Network
+    remotes: tuple[RemoteEndpoint, ...]
+    own: IPv4Interface | None
+    own6: IPv6Interface | None
 
 
 class OwnTasks:
@@ -71,35 +80,34 @@ class OwnTasks:
         Args:
             remotes: returns the endpoints of a network on other nodes.
         """
-        known = {ident: (net, remotes(ident)) for ident, net in self._networks.items()}
-        return tuple(
-            _assignment(task, spec, known, self._balancers) for task, spec in self._rows.values()
+        known = {
+            ident: Known(net, remotes(ident), *self._own_addresses(net))
+            for ident, net in self._networks.items()
+        }
+        return tuple(self._assignment(task, spec, known) for task, spec in self._rows.values())
+
+    def _own_addresses(self, net: Network) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+        """Addresses of the node's balancer in a network.
+
+        The ingress network's is there with the node itself.
+        """
+        ip, ip6 = (each.get(net.id, "") for each in self._balancers)
+        if net.overlay.ingress or not ip:
+            return None, None
+        return IPv4Interface(ip), IPv6Interface(ip6) if ip6 else None
+
+    def _assignment(self, task: Task, spec: ServiceSpec, known: Mapping[str, Known]) -> Assignment:
+        attached = tuple(
+            _attached(place, known[place.network])
+            for place in task.places
+            if place.network in known and place.network in self._balancers[0]
         )
+        found = (known[one.network].net for one in spec.networks if one.network in known)
+        own = sorted((net for net in found if net.swarm), key=lambda net: net.name)
+        return Assignment(task, spec, attached, tuple(own))
 
 
-def _assignment(
-    task: Task,
-    spec: ServiceSpec,
-    nets: dict[str, tuple[Network, tuple[RemoteEndpoint, ...]]],
-    balancers: tuple[dict[str, str], dict[str, str]],
-) -> Assignment:
-    attached: Sequence[Attached] = [
-        _attached(place, *nets[place.network], *(each.get(place.network, "") for each in balancers))
-        for place in task.places
-        if place.network in nets and place.network in balancers[0]
-    ]
-    found = (nets[one.network][0] for one in spec.networks if one.network in nets)
-    own = sorted((net for net in found if net.swarm), key=lambda net: net.name)
-    return Assignment(task, spec, tuple(attached), tuple(own))
-
-
-def _attached(
-    place: Place, net: Network, remotes: tuple[RemoteEndpoint, ...], balancer: str, balancer6: str
-) -> Attached:
-    """A task's place as a manager answers a container that asks for one.
-
-    The ingress network's balancer is there with the node itself.
-    """
-    own = None if net.overlay.ingress or not balancer else IPv4Interface(balancer)
-    own6 = IPv6Interface(balancer6) if own is not None and balancer6 else None
+def _attached(place: Place, there: Known) -> Attached:
+    """A task's place as a manager answers a container that asks for one."""
+    net, remotes, own, own6 = there
     return Attached(net, place.ip, place.ip6, place.mac, own, remotes, own6)
