@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +13,7 @@ from tests import waiting as wait
 from tests.doctor import faults
 from tests.foreign.dockerd import MISSING, Dockerd, dockerd
 from tests.labs import sh
+from tests.programs import running
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=", ".join(MISSING))
 SERVED = ("httpd", "-f", "-h", "/www", "-p")
@@ -84,15 +84,12 @@ def test_a_port_that_kept_a_container_from_starting_is_found(docker: Dockerd) ->
     """Docker's error names the port, and another container publishes it; then a program has it."""
     docker.run("late", "n1", publish={"80/tcp": "8080"}, start=False)
     docker.run("later", "n1", publish={"80/tcp": "8085"}, start=False)
-    with subprocess.Popen(["busybox", "nc", "-l", "-p", "8085"]) as program:
-        try:
-            wait.until(lambda: sh("ss -Hltn sport = :8085"))
-            for name in ("late", "later"):
-                with pytest.raises(AssertionError, match=r"already"):
-                    docker.start(name)
-            mine = {each.about[0]: each for each in until(docker, "port-in-use")}
-        finally:
-            program.kill()
+    with running(["busybox", "nc", "-l", "-p", "8085"]):
+        wait.until(lambda: sh("ss -Hltn sport = :8085"))
+        for name in ("late", "later"):
+            with pytest.raises(AssertionError, match=r"already"):
+                docker.start(name)
+        mine = {each.about[0]: each for each in until(docker, "port-in-use")}
     assert {each.grade for each in mine.values()} == {"proven"}
     assert mine["late"].subject.endswith("port 8080/tcp, which it publishes, is web's")
     assert "which it publishes, is busybox, pid" in mine["later"].subject

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from plumb.kernel.foreign import processes, user_namespaces
 from tests import labs
 from tests.doctor import faults
 from tests.labs import Lab
+from tests.programs import running
 from tests.waiting import until
 
 USER = 12_345
@@ -36,13 +36,10 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 @pytest.fixture
 def container(lab: Lab) -> Iterator[int]:
     """A process of the user's in a user namespace and a network namespace of its own."""
-    with subprocess.Popen([*AS_USER, *CONTAINER]) as process:
-        try:
-            until(lambda: user_namespaces.maker(process.pid) == USER, "the namespace is there")
-            until(lambda: "sleep" in processes.command_line(process.pid)[0], "sleep runs")
-            yield process.pid
-        finally:
-            process.kill()
+    with running([*AS_USER, *CONTAINER]) as process:
+        until(lambda: user_namespaces.maker(process.pid) == USER, "the namespace is there")
+        until(lambda: "sleep" in processes.command_line(process.pid)[0], "sleep runs")
+        yield process.pid
 
 
 @pytest.fixture
@@ -51,12 +48,9 @@ def stack(container: int) -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         program = shutil.copy("/bin/sleep", f"{folder}/slirp4netns")
-        with subprocess.Popen([*AS_USER, program, "1000000"]) as process:
-            try:
-                until(lambda: _name(process.pid) == "slirp4netns", "the program runs")
-                yield process.pid
-            finally:
-                process.kill()
+        with running([*AS_USER, program, "1000000"]) as process:
+            until(lambda: _name(process.pid) == "slirp4netns", "the program runs")
+            yield process.pid
 
 
 def _name(pid: int) -> str:
