@@ -151,7 +151,7 @@ def _box(document: Any) -> Sandbox:
         labels=tuple(fields.texts(config, "Labels").items()),
         created=fields.text(document, "Created"),
         status=_status(document),
-        error=fields.text(document, "State", "Error"),
+        error=fields.sentence(document, "State", "Error"),
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from plumb.address import IPAddress, IPInterface, IPNetwork, ip_on
 
-LONGEST = 255
-"""Letters of a text at most."""
+LONGEST, LONGEST_SENTENCE = 255, 2000
+"""Letters of a text at most, and of one that is a sentence with names and ids in it."""
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
@@ -35,6 +35,12 @@ def text(document: Any, *path: str) -> str:
     """Text at a path of keys; empty where there is none."""
     found = field(document, *path)
     return printable(found) if isinstance(found, str) else ""
+
+
+def sentence(document: Any, *path: str) -> str:
+    """Sentence at a path of keys, as an error, whose reason is its end; empty without one."""
+    found = field(document, *path)
+    return printable(found, LONGEST_SENTENCE) if isinstance(found, str) else ""
 
 
 def number(document: Any, *path: str) -> int:

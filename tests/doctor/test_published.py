@@ -8,6 +8,7 @@ import pytest
 
 from plumb.doctor import document
 from plumb.doctor.anonymise import anonymised
+from plumb.foreign import docker
 from plumb.frozen import replace
 from plumb.model.diagnosis.failed_start import FailedStart
 from plumb.model.diagnosis.snapshot import (
@@ -109,6 +110,61 @@ def test_a_container_that_did_not_start_has_another_name_without_its_own() -> No
     hidden = anonymised(failed(f"driver failed on endpoint late (7f3a): {ADDRESS_IN_USE}"))
     assert "late" not in document.written(hidden)
     assert set(found(hidden)) == set(found(failed()))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "listen tcp4 192.0.2.10:8080: bind: address already in use",
+        "Bind for 192.0.2.10:8080 failed: port is already allocated",
+        "failed to bind host port for 192.0.2.10:8080:172.20.0.3:80/tcp: address already in use",
+        "failed to bind host port 192.0.2.10:8080/tcp: address already in use",
+    ],
+    ids=["20.10", "allocated", "28", "29"],
+)
+@pytest.mark.parametrize(
+    ("at", "grade"),
+    [
+        ("127.0.0.1", "likely"),
+        ("192.0.2.11", "likely"),
+        ("::1", "likely"),
+        ("192.0.2.10", "proven"),
+        ("0.0.0.0", "proven"),
+        ("::", "proven"),
+    ],
+)
+def test_who_has_the_port_at_another_address_is_not_blamed(error: str, at: str, grade: str) -> None:
+    """A program that listens there, or another container that publishes it there."""
+    program = Listener("tcp", ip_address(at), 8080, who="nginx, pid 7")
+    alone = failed(error)
+    listened = replace(alone, host=replace(alone.host, listeners=(program,)))
+    assert found(listened)["port-in-use"].grade == grade
+
+    (end,) = web("tcp").ends
+    port = end.ports[0]._replace(host_ip=ip_address(at))
+    other = replace(web("tcp"), ends=(replace(end, ports=(port,)),))
+    if at != "::":  # Docker takes a port of IPv6 for IPv6 alone
+        assert found(replace(alone, containers=(other,)))["port-in-use"].grade == grade
+
+
+@pytest.mark.parametrize("words", ["0.0.0.0:8080:172.20.0.3:80/tcp", "[::]:8080:[fd00::3]:80/tcp"])
+def test_the_port_is_the_host_s_and_not_the_container_s(words: str) -> None:
+    """Both stand in the words of dockerd 28, and the container may publish the other one too."""
+    error = f"failed to bind host port for {words}: address already in use"
+    late = FailedStart("late", "docker", error, (("tcp", 80), ("udp", 8080), ("tcp", 8080)))
+    mine = found(replace(snapshot(OWN), containers=(), failed=(late,)))["port-in-use"]
+    assert mine.subject.startswith("late has not started: port 8080/tcp")
+
+
+def test_the_end_of_a_long_error_of_docker_s_is_read() -> None:
+    """As dockerd 28 writes it: its reason stands behind the container's name and an id."""
+    error = (
+        "failed to set up container networking: driver failed programming external connectivity on"
+        f" endpoint shop-frontend-1 ({'7f' * 32}): failed to bind host port for"
+        " 0.0.0.0:8080:172.20.0.3:80/tcp: address already in use"
+    )
+    box = docker.container({"Id": "1", "State": {"Error": error}}, {}).box
+    assert box.error == error
 
 
 def test_what_a_client_of_udp_is_answered_has_no_rst() -> None:
