@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,23 +37,13 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 @pytest.fixture
 def container(lab: Lab) -> Iterator[int]:
     """A process of the user's in a user namespace and a network namespace of its own."""
-<<<<<<< HEAD
+    refused = subprocess.run([*AS_USER, *CONTAINER[:-2], "true"], capture_output=True, check=False)
+    if refused.returncode:
+        pytest.skip(f"an ordinary user may make no user namespace: {refused.stderr.decode()}")
     with running([*AS_USER, *CONTAINER]) as process:
         until(lambda: user_namespaces.maker(process.pid) == USER, "the namespace is there")
         until(lambda: "sleep" in processes.command_line(process.pid)[0], "sleep runs")
         yield process.pid
-=======
-    refused = subprocess.run([*AS_USER, *CONTAINER[:-2], "true"], capture_output=True, check=False)
-    if refused.returncode:
-        pytest.skip(f"an ordinary user may make no user namespace: {refused.stderr.decode()}")
-    with subprocess.Popen([*AS_USER, *CONTAINER]) as process:
-        try:
-            until(lambda: user_namespaces.maker(process.pid) == USER, "the namespace is there")
-            until(lambda: "sleep" in processes.command_line(process.pid)[0], "sleep runs")
-            yield process.pid
-        finally:
-            process.kill()
->>>>>>> cdeae3f (Skip tests of user namespaces where users may make none)
 
 
 @pytest.fixture
