@@ -6,7 +6,8 @@
     assemble   captured frames and rule hits in order, with the rules' text and the routes
     repeat     only without a reply: the probe packet once more, with the kernel's drops recorded,
                and the state of each namespace read, to find the cause (collect_state, causes);
-               where the packet still waits for a neighbour's MAC address, plumb waits too
+               where the packet still waits for a neighbour's MAC address, plumb waits too, and
+               where it is nowhere without a cause, plumb sends one more and is patient
 
 So a trace of a packet that arrives costs little more than the packet itself. A trace leaves nothing
 behind, and takes no lock.
@@ -40,6 +41,8 @@ NEIGHBOURS = 16
 """Further containers of the same networks in which plumb captures the second time."""
 RESOLUTION = 3.5
 """Seconds that the kernel asks for a neighbour: three times, a second apart (mcast_solicit)."""
+BUSY = 5.0
+"""Seconds more for a packet that is on no link yet, and has no reason not to be."""
 SETTLED = (Ending.REFUSED, Ending.REJECTED)
 """Ends that explain themselves, and are not repeated: the kernel remembers a path's MTU."""
 
@@ -87,6 +90,11 @@ class Tracer:
             # Somebody answers after all: the packet that waited for that was not watched any more.
             if state not in by_neighbour.DEAD:
                 watched = self._watch(request, topology, drops=True)
+            case = _case(watched, request, topology)
+        if not watched.frames and find(case) is None:
+            # Nothing holds it back: the kernel had no processor for it yet.
+            patient = replace(request, seconds=request.seconds + BUSY)
+            watched = self._watch(patient, topology, drops=True)
             case = _case(watched, request, topology)
         if watched.story.end.good:
             return self._good(watched, request, topology)

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from plumb.trace import collect_state
+from plumb.kernel.capture.collector import Collector, Records
+from plumb.trace import collect_state, run
 from plumb.trace.path import Ending
+from plumb.trace.probe_packet import Probe
 from plumb.trace.report import Report, Wishes
+from plumb.trace.tracer import BUSY
 from plumb.views import trace
 from tests.labs import sh
 from tests.trace.fault_lab import Bench, Benches
@@ -77,6 +80,20 @@ def test_a_packet_that_waits_for_a_neighbour_is_followed(
         report = lab.trace("c1", "198.51.100.1", Wishes(seconds=0.3))
     finally:
         lab.run("ip link set {br1} arp on; " + solicit % (1000, 3))
+    assert report.good, "\n".join(row.text for row in trace.rows(report))
+
+
+def test_a_packet_that_a_busy_kernel_sends_late_is_waited_for(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing holds it back, so it is no fault."""
+    lab, collect = benches.of("nf_tables"), run._collect
+
+    def late(trace: Collector, probe: Probe, seconds: float) -> Records:
+        return Records((), ()) if seconds < BUSY else collect(trace, probe, seconds)
+
+    monkeypatch.setattr(run, "_collect", late)
+    report = lab.trace("c1", "198.51.100.1", Wishes())
     assert report.good, "\n".join(row.text for row in trace.rows(report))
 
 
