@@ -128,6 +128,28 @@ def test_a_network_that_has_gone_is_forgotten() -> None:
     assert left.attached == ()
 
 
+def test_a_network_that_has_changed_before_it_went_is_forgotten_too() -> None:
+    """Both between two messages."""
+    cluster, own = Cluster(tasks=1), OwnTasks()
+    own.take(_sent(cluster.stream.complete(PLACES)))
+    cluster.network("renamed")
+    cluster.network(None)
+    own.take(_sent(cluster.stream.changes(PLACES)))
+    (left,) = own.assignments(lambda network: ())
+    assert left.attached == ()
+
+
+def test_a_network_that_has_changed_is_told_with_the_next_task_on_it() -> None:
+    """Once, and no more than that one."""
+    cluster, own = Cluster(tasks=1), OwnTasks()
+    own.take(_sent(cluster.stream.complete(PLACES)))
+    cluster.network("renamed")
+    line = _sent(cluster.stream.changes(PLACES))
+    assert line["tasks_changed"]["networks"][N1]["name"] == "renamed"
+    cluster.put(_task(0, TaskState.RUNNING))
+    assert cluster.stream.changes(PLACES)["tasks_changed"]["networks"] == {}
+
+
 def test_a_change_after_one_that_is_missing_is_refused() -> None:
     """The node's session ends the stream then; the next begins with all tasks."""
     cluster, own = Cluster(tasks=2), OwnTasks()

@@ -29,6 +29,7 @@ class TaskStream:
         self._changed: set[str] = set()
         self._placed = False
         self._networks: set[str] = set()
+        self._outdated: set[str] = set()
         self._sequence = 0
 
     @property
@@ -42,7 +43,8 @@ class TaskStream:
 
     def mark_network(self, ident: str) -> None:
         """Take note that a network is another than the node was told."""
-        self._networks.discard(ident)
+        if ident in self._networks:
+            self._outdated.add(ident)
 
     def mark_places(self) -> None:
         """Take note that the node has an address of its own in a network, or none any more."""
@@ -55,7 +57,8 @@ class TaskStream:
             balancers: the node's own addresses by family and network.
         """
         message = self._services.assignments(self._node)
-        self._changed, self._placed, self._networks = set(), False, set(message["networks"])
+        self._changed, self._placed = set(), False
+        self._networks, self._outdated = set(message["networks"]), set()
         self._sequence += 1
         return {"tasks": {**message, **balancers, "sequence": self._sequence}}
 
@@ -68,7 +71,8 @@ class TaskStream:
         message: Json = self._services.assignments(self._node, self._changed)
         there = {row["task"]["id"] for row in message["rows"]}
         lost = self._services.lost(self._networks)
-        new = {net: row for net, row in message["networks"].items() if net not in self._networks}
+        known = self._networks - self._outdated
+        new = {net: row for net, row in message["networks"].items() if net not in known}
         message |= {
             "networks": {**dict.fromkeys(lost), **new},
             "gone": sorted(self._changed - there),
@@ -77,5 +81,6 @@ class TaskStream:
         if self._placed:
             message |= balancers
         self._networks = (self._networks - lost) | new.keys()
+        self._outdated = (self._outdated & self._networks) - new.keys()
         self._changed, self._placed, self._sequence = set(), False, self._sequence + 1
         return {"tasks_changed": message}
