@@ -9,7 +9,7 @@ the program that the host sees. So plumb names them, and says what it does not s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from plumb.foreign.fields import printable
 from plumb.kernel.foreign import processes, user_namespaces
@@ -17,6 +17,13 @@ from plumb.kernel.foreign.processes import Process
 
 STACKS = ("slirp4netns", "pasta", "pasta.avx2", "rootlesskit")
 """Programs that are the network of containers, by their names."""
+KEEPERS = ("conmon", "containerd-shim", "rootlesskit")
+"""Beginnings of the names of programs one of which every container descends from.
+
+A browser's sandbox has namespaces of that user's as well, and is no container.
+"""
+DEEP = 64
+"""Ancestors of a process that are looked at."""
 USERS = "/run/user"
 """Folder of folders of users that are logged in, or have lingering programs."""
 SIGNS = ("netns", "libpod", "containers", "docker.pid", "dockerd-rootless")
@@ -48,14 +55,31 @@ def unseen(running: Iterable[Process]) -> Iterator[str]:
         and each.namespace == here
         and (uid := processes.real_uid(each.pid)) is not None
     ]
+    by_pid = {each.pid: each for each in running}
     for uid in dict.fromkeys(uid for _, uid in stacks):
         first: dict[tuple[int, int], Process] = {}
         for each in running:
-            if each.namespace != here and user_namespaces.maker(each.pid) == uid:
+            if (
+                each.namespace != here
+                and user_namespaces.maker(each.pid) == uid
+                and _is_kept(each, by_pid)
+            ):
                 first.setdefault(each.namespace, each)
         programs = [each for each, owner in stacks if owner == uid]
         if first:
             yield _sentence(uid, programs, list(first.values()))
+
+
+def _is_kept(process: Process, by_pid: Mapping[int, Process]) -> bool:
+    """Test for a process that descends from a program which keeps containers."""
+    above: Process | None = process
+    for _ in range(DEEP):
+        above = by_pid.get(above.parent) if above is not None else None
+        if above is None:
+            return False
+        if above.name.startswith(KEEPERS):
+            return True
+    return False
 
 
 def _sentence(uid: int, programs: list[Process], inside: list[Process]) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -40,21 +43,38 @@ def container(lab: Lab) -> Iterator[int]:
     refused = subprocess.run([*AS_USER, *CONTAINER[:-2], "true"], capture_output=True, check=False)
     if refused.returncode:
         pytest.skip(f"an ordinary user may make no user namespace: {refused.stderr.decode()}")
-    with running([*AS_USER, *CONTAINER]) as process:
-        until(lambda: user_namespaces.maker(process.pid) == USER, "the namespace is there")
-        until(lambda: "sleep" in processes.command_line(process.pid)[0], "sleep runs")
-        yield process.pid
+    with program("conmon", "/bin/sh", "-c", f"{shlex.join(CONTAINER)} & wait") as keeper:
+        until(lambda: _below(keeper), "the container is there")
+        (pid,) = _below(keeper)
+        try:
+            until(lambda: user_namespaces.maker(pid) == USER, "the namespace is there")
+            until(lambda: "sleep" in processes.command_line(pid)[0], "sleep runs")
+            yield pid
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _below(pid: int) -> list[int]:
+    return [each.pid for each in processes.running() if each.parent == pid]
+
+
+@contextmanager
+def program(name: str, file: str, *words: str) -> Iterator[int]:
+    """Run a program of the user's under another name."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        copied = shutil.copy(os.path.realpath(file), f"{folder}/{name}")
+        with running([*AS_USER, copied, *words]) as process:
+            until(lambda: _name(process.pid) == name, "the program runs")
+            yield process.pid
 
 
 @pytest.fixture
 def stack(container: int) -> Iterator[int]:
     """A program in its place: what counts are its name, its user and its namespace."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        program = shutil.copy("/bin/sleep", f"{folder}/slirp4netns")
-        with running([*AS_USER, program, "1000000"]) as process:
-            until(lambda: _name(process.pid) == "slirp4netns", "the program runs")
-            yield process.pid
+    with program("slirp4netns", "/bin/sleep", "1000000") as pid:
+        yield pid
 
 
 def _name(pid: int) -> str:
@@ -81,6 +101,18 @@ def test_a_program_without_a_container_is_no_engine_s(stack: int, container: int
     os.kill(container, 9)
     until(lambda: processes.process(container) is None, "the container has ended")
     assert read_host.read().missing == ()
+
+
+def test_a_sandbox_of_the_user_s_is_no_container(container: int, stack: int) -> None:
+    """As a browser's, whose processes have namespaces of their own: it has no engine above it."""
+    with running([*AS_USER, *CONTAINER]) as sandbox:
+        until(lambda: user_namespaces.maker(sandbox.pid) == USER, "the namespace is there")
+        until(lambda: not processes.in_this_namespace(sandbox.pid), "it has its own")
+        (said,) = read_host.read().missing
+        assert f"in pid:{container} (sleep): their network" in said
+        os.kill(container, 9)
+        until(lambda: processes.process(container) is None, "the container has ended")
+        assert read_host.read().missing == ()
 
 
 def test_where_no_user_has_run_an_engine_no_process_is_read(
