@@ -16,7 +16,12 @@ but 700 collections, of which each reads many objects."""
 
 
 def main() -> int:
-    """Run this process's command line; its exit status."""
+    """Run this process's command line; its exit status.
+
+    Where a caller ignores SIGCHLD, the kernel keeps no exit status of children: a command that
+    plumb runs would have failed unnoticed.
+    """
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     try:
         return _forwarded_or_here()
     except KeyboardInterrupt:

@@ -27,9 +27,12 @@ def launcher(module: str) -> str:
     Its arguments are a file descriptor, what `main` takes, and import paths. It forks once more, so
     that it is nobody's child who would have to wait for it. Python starts without its folders of
     libraries, which it would have to look for; it is told those that it needs.
+
+    Whoever starts it may ignore SIGCHLD; it would be told nothing of its children's ends.
     """
     return (
-        "import os,sys; os.fork() and os._exit(0); sys.path += sys.argv[3:]; "
+        "import os,sys,_signal as s; s.signal(s.SIGCHLD, s.SIG_DFL); "
+        "os.fork() and os._exit(0); sys.path += sys.argv[3:]; "
         f"os.environ.pop('{ARENAS}', None); "
         f"from {module} import main; main()"
     )

@@ -16,8 +16,8 @@ from contextlib import suppress
 from plumb.kernel.process.memory import pages
 
 FEW, MANY = 300, 5000
-"""Page faults of a command from which nothing is learned, and pages of one that writes to more than
-a worker should have while it waits: 20 MB."""
+"""Page faults of a command from which nothing is learned, and pages that a worker has while it
+waits at most, 20 MB: of a command that would make them more nothing is learned either."""
 TOGETHER = re.compile(rb"\x01(?:\x00{0,2}\x01)*")
 """Pages that are copied by one call: up to two between them are cheaper to copy than a call."""
 BETWEEN_LOOKS = 32
@@ -81,8 +81,8 @@ class WrittenPages:
         with suppress(OSError):
             now = int.from_bytes(pages.copied(self._spans), "big")
             fresh = now & ~int.from_bytes(self._copied, "big")
-            if fresh.bit_count() <= MANY:
-                known = int.from_bytes(self._known[:], "big") | fresh
+            known = int.from_bytes(self._known[:], "big") | fresh
+            if known.bit_count() <= MANY:
                 self._known[:] = known.to_bytes(len(self._known), "big")
 
 

@@ -271,6 +271,18 @@ def test_killed_it_is_started_anew(busy: Lab) -> None:
     assert warm_up(busy) != first
 
 
+def test_it_comes_and_goes_where_whoever_started_the_agent_ignores_sigchld(lab: Lab) -> None:
+    """The agent would inherit that, and hear nothing of how its children end."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        publish(lab)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    first = warm_up(lab)
+    killed(first)
+    assert warm_up(lab) != first
+
+
 def test_an_agent_that_is_killed_takes_it_along(busy: Lab) -> None:
     """Nobody else would end it."""
     warm = warm_up(busy)

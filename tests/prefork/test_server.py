@@ -52,6 +52,26 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield made
 
 
+@pytest.mark.parametrize("env", [COLD, {}])
+def test_a_program_that_fails_is_noticed_where_the_caller_ignores_sigchld(
+    shop: Lab, tmp_path: Path, env: dict[str, str]
+) -> None:
+    """The kernel keeps no exit status of children then, and Python takes none for success."""
+    for name in ("iptables", "iptables-restore", "iptables-save"):
+        said_version = "case $1 in --version) echo v1.8.7; exit;; esac"
+        (tmp_path / name).write_text(f"#!/bin/sh\n{said_version}\necho no rules >&2\nexit 4\n")
+        (tmp_path / name).chmod(0o755)
+
+    def ignore() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+    path = {**env, "PATH": f"{tmp_path}:{environment(shop)['PATH']}"}
+    ran = start(shop, "network", "create", "refused", env=path, preexec_fn=ignore)
+    status, _, errors = said(ran)
+    said(start(shop, "network", "rm", "refused"))
+    assert (status, "no rules" in errors) == (1, True), errors
+
+
 # -- the same words and the same end ---------------------------------------------------------------
 
 

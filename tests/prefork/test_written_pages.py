@@ -32,6 +32,12 @@ def _write(memory: mmap.mmap) -> None:
         memory[place] = 1 + memory[place] % 7
 
 
+def _write_part(memory: mmap.mmap, quarter: int) -> None:
+    part = len(memory) // 4
+    for place in range(quarter * part, (quarter + 1) * part, pages.PAGE):
+        memory[place] = 1 + memory[place] % 7
+
+
 def _faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
@@ -131,6 +137,18 @@ def test_of_a_command_that_writes_to_most_nothing_is_learned(
     known = WrittenPages()
     known.rehearse(lambda: _write(memory))
     assert _faults_of_write(memory, known) >= NUMBER
+
+
+def test_of_many_commands_no_more_is_learned_than_of_one(
+    memory: mmap.mmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each writes to others: a worker that waits would have all of the server's memory in time."""
+    monkeypatch.setattr(written_pages, "FEW", NUMBER // 10)
+    monkeypatch.setattr(written_pages, "MANY", NUMBER)
+    known = WrittenPages()
+    for number in range(4):
+        known.rehearse(lambda part=number: _write_part(memory, part))  # type: ignore[misc]
+    assert _faults_of_write(memory, known) >= NUMBER / 4
 
 
 def test_of_a_command_that_writes_to_little_nothing_is_learned(

@@ -82,7 +82,8 @@ def adopt(pid: int, blocked: Iterable[int]) -> None:
     _enter(pid)
     _limit(pid)
     os.umask(int(target["Umask"], 8))
-    ignored = int(target["SigIgn"], 16)
+    # Without SIGCHLD nobody would learn how a child has ended; plumb's own process takes it too.
+    ignored = int(target["SigIgn"], 16) & ~(1 << signal.SIGCHLD - 1)
     for number in SIGNALS:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if ignored >> (number - 1) & 1 else usual)

@@ -46,10 +46,8 @@ LONGEST_REASON = 2000
 """Bytes of a reason that are told: a line of the pipe is then written as one (PIPE_BUF)."""
 FILES = ("resolv.conf", "hosts", "hostname")
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Signals that the Python interpreter ignores from its start.
-
-A program that it executes would inherit that (signal(7)), and `yes | head -1` would never end.
-"""
+"""Signals that the Python interpreter ignores from its start. A program that it executes would
+inherit that (signal(7)), and `yes | head -1` would never end."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -263,6 +261,7 @@ def main() -> int:
     sys.path.append(specs[0]["settle_environment"]["PYTHONPATH"])
     for caught in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(caught, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it leaves no exit status (wait(2))
     if len(specs) == 1:
         return attend(specs[0], 0)
     from plumb.kernel.process import start_time  # noqa: F401  # once for all, what each needs

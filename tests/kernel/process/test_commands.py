@@ -253,6 +253,18 @@ def test_the_exit_status_is_recorded(net: Lab) -> None:
     assert (found["State"]["Status"], found["State"]["ExitCode"]) == ("exited", 3)
 
 
+def test_the_exit_status_is_recorded_where_sigchld_is_ignored(net: Lab) -> None:
+    """As by a program that uses the library and waits for none of its children."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with net.host() as opened:
+            opened.run("box", network="net", command=["sh", "-c", "exit 7"])
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    until(lambda: inspected(net)["State"]["Status"] == "exited", "it has ended")
+    assert inspected(net)["State"]["ExitCode"] == 7
+
+
 def test_a_detached_command_that_cannot_start_leaves_nothing(net: Lab) -> None:
     """run -d of a command that there is not.
 
