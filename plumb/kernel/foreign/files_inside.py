@@ -12,11 +12,14 @@ import os
 import re
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from plumb.kernel.netns.setns import libc
 
 SYS_OPENAT2 = 437
 RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10  # linux/openat2.h
+READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 LONGEST = 1 << 20
 """Bytes of a file at most."""
 OF_PROCESS = re.compile(r"(/proc/\d+/root)/(.*)")
@@ -41,7 +44,7 @@ def read(folder: str, path: str, longest: int = LONGEST) -> str:
     except OSError:
         return ""
     try:
-        descriptor = _opened(root, path)
+        descriptor = _opened(root, path, READING)
     finally:
         os.close(root)
     if descriptor < 0:
@@ -52,8 +55,34 @@ def read(folder: str, path: str, longest: int = LONGEST) -> str:
         return file.read(longest).decode("utf-8", "replace")
 
 
-def _opened(root: int, path: str) -> int:
+@contextmanager
+def reached(path: str) -> Iterator[str]:
+    """Give a path by which a file is reached that may lie in the root of a process.
+
+    No symbolic link in such a root leads out of it, as it would by /proc/PID/root.
+
+    Raises:
+        OSError: there is no such file in that root.
+    """
+    inside = root_of(path)
+    if inside is None:
+        yield path
+        return
+    root = os.open(inside[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = _opened(root, inside[1], os.O_PATH | os.O_CLOEXEC)
+        if descriptor < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(root)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _opened(root: int, path: str, flags: int) -> int:
     """Open a path as if `root` were "/"; negative where the kernel refuses."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     how = struct.pack("=QQQ", flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     return int(libc.syscall(SYS_OPENAT2, root, os.fsencode(path), ctypes.c_char_p(how), len(how)))

@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from plumb.errors import Broken, NotFound
+from plumb.kernel.foreign import files_inside
 from plumb.kernel.netns.setns import SELF
 
 LONGEST = 64 << 20
@@ -41,7 +42,8 @@ def get(path: str, target: str, deadline: float) -> Any:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
             _limit(connection, deadline)
-            connection.connect(path)
+            with files_inside.reached(path) as here:
+                connection.connect(here)
             connection.sendall(f"GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
             head, _, body = _all(connection, deadline).partition(b"\r\n\r\n")
     except OSError as error:
@@ -62,7 +64,8 @@ def serves_this_host(path: str, deadline: float) -> bool:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
             _limit(connection, deadline)
-            connection.connect(path)
+            with files_inside.reached(path) as here:
+                connection.connect(here)
             credentials = connection.getsockopt(
                 socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
             )

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from plumb.kernel.foreign import files_inside
+from tests.programs import line, running
 
 
 @pytest.fixture
@@ -66,3 +72,47 @@ def test_a_file_that_is_not_there_is_empty(folder: Path) -> None:
     """Nor is a folder."""
     assert read(folder) == ""
     assert read(folder / "gone") == ""
+
+
+CHROOT = "import os, sys; os.chroot(sys.argv[1]); print('in', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def process(folder: Path) -> Iterator[str]:
+    """The root of a process that has that folder for it."""
+    with running(
+        [sys.executable, "-c", CHROOT, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as chrooted:
+        assert line(chrooted) == "in\n"
+        yield f"/proc/{chrooted.pid}/root"
+
+
+def test_a_socket_of_a_process_is_reached(folder: Path, process: str) -> None:
+    """By a link in its root as well, as /var/run to /run is."""
+    with listening(folder / "etc/socket"):
+        (folder / "run").symlink_to("/etc")
+        there = files_inside.reached(f"{process}/run/socket")
+        with there as path, socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+
+
+def test_a_socket_outside_is_not_reached_by_a_link(
+    folder: Path, process: str, tmp_path: Path
+) -> None:
+    """Its engine would be asked in the name of another."""
+    with listening(tmp_path / "socket"):
+        (folder / "run").symlink_to(tmp_path)
+        with pytest.raises(FileNotFoundError), files_inside.reached(f"{process}/run/socket"):
+            pass
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[None]:
+    """A server at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        yield
