@@ -8,6 +8,7 @@ all back. What no packet can tell is in a table, with the reason; it is told and
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -253,14 +254,14 @@ def missed(host: Host, h1: LabHost, h2: LabHost, net: Network, patience: float) 
         with entered(netns):
             forget_neighbours(ADDRESSES)
     with Tap(c1, "eth0") as inside, Tap(h2.netns, "eth0") as wire:
-        send_from_elsewhere(h1, h2, net)
+        send_from_elsewhere(h1, h2, net, _mac_of("10.51.0.1", router))
         send_from_container(c1, net)
         lost = unanswered(wanted, patience)
         came = [packet.src for packet in inside.packets()]
         left = [packet.inside for packet in wire.packets() if packet.vni]
     if "10.50.0.99" in came:
         lost.append("a stranger's frame came in")
-    if "10.50.0.97" in came:
+    if {"10.50.0.97", "10.51.0.96"} & set(came):
         lost.append("a frame came in that was not encrypted")
     if any(packet and packet[0] == "10.50.0.98" for packet in left):
         lost.append("a container's own VXLAN packet left")
@@ -290,22 +291,34 @@ def unanswered(wanted: Mapping[str, tuple[str, str]], patience: float) -> list[s
     return [name for name, ping in running.items() if ping.wait()]
 
 
-def send_from_elsewhere(h1: LabHost, h2: LabHost, net: Network) -> None:
-    """Send c1 a frame in a stranger's name and, to an encrypted network, one in h2's in the clear.
+def _mac_of(address: str, netns: str) -> str:
+    """The MAC of the link that has an address; empty where none has it."""
+    for link in json.loads(labs.within(netns, "ip -json addr")):
+        if address in (each["local"] for each in link["addr_info"]):
+            return str(link["address"])
+    return ""
 
-    A packet socket goes past h2's own rules.
+
+def send_from_elsewhere(h1: LabHost, h2: LabHost, net: Network, gateway: str) -> None:
+    """Send c1 a frame in a stranger's name and, to an encrypted network, some in h2's in the clear.
+
+    A packet socket goes past h2's own rules. Of those in the clear one is in c1's subnet, and one
+    in the other, whose gateway forwards it.
     """
     mac = labs.within(h1.netns, "ip -br link show eth0").split()[2]
-    clear = {"10.50.0.97": str(TWO)} if net.overlay.encrypted else {}
+    frames = [(STRANGER, vxlan(net, "10.50.0.99", "10.50.0.2"))]
+    if net.overlay.encrypted:
+        frames.append((str(TWO), vxlan(net, "10.50.0.97", "10.50.0.2")))
+        frames += [(str(TWO), vxlan(net, "10.51.0.96", "10.50.0.2", gateway))] if gateway else []
     with entered(h2.netns), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
         out.bind(("eth0", 0))
-        for inner, outer in {"10.50.0.99": STRANGER, **clear}.items():
+        for outer, tunnelled in frames:
             tunnel = (
                 Ether(src="02:00:00:00:00:99", dst=mac)
                 / IP(src=outer, dst=str(ONE))
                 / UDP(sport=5000, dport=4789)
             )
-            out.send(bytes(tunnel / vxlan(net, inner, "10.50.0.2")))
+            out.send(bytes(tunnel / tunnelled))
 
 
 def send_from_container(c1: str, net: Network) -> None:
@@ -317,8 +330,12 @@ def send_from_container(c1: str, net: Network) -> None:
             return  # its way out is what was cut
 
 
-def vxlan(net: Network, src: str, dst: str) -> Any:
-    """A UDP packet between two containers, with a VXLAN header before it."""
-    mac = "02:42:" + ":".join(f"{int(part):02x}" for part in dst.split("."))
+def vxlan(net: Network, src: str, dst: str, gateway: str = "") -> Any:
+    """A packet between two containers, with a VXLAN header before it.
+
+    Args:
+        gateway: the MAC of the second subnet's gateway, where it comes from there.
+    """
+    mac = gateway or "02:42:" + ":".join(f"{int(part):02x}" for part in dst.split("."))
     inner = Ether(src="02:42:0a:32:00:63", dst=mac) / IP(src=src, dst=dst) / UDP(dport=9)
-    return VXLAN(vni=net.overlay.vnis[0], flags=8) / inner
+    return VXLAN(vni=net.overlay.vnis[1 if gateway else 0], flags=8) / inner

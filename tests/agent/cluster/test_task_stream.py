@@ -94,6 +94,16 @@ def test_after_the_first_time_what_has_changed_is_told_and_no_more() -> None:
     assert cluster.stream.changes(PLACES) == {}
 
 
+def test_tasks_that_come_together_are_told_in_the_order_in_which_they_came() -> None:
+    """A node gives them their addresses and ports in that order, as Docker does."""
+    cluster, own = Cluster(tasks=0), OwnTasks()
+    own.take(_sent(cluster.stream.complete(PLACES)))
+    for number in range(COUNT):
+        cluster.put(_task(number))
+    own.take(_sent(cluster.stream.changes(PLACES)))
+    assert list(_states(own)) == [f"t{number}" for number in range(COUNT)]
+
+
 def test_what_a_node_has_at_last_is_what_a_new_stream_would_tell() -> None:
     cluster, own = Cluster(tasks=3), OwnTasks()
     own.take(_sent(cluster.stream.complete(PLACES)))

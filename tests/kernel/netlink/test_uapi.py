@@ -18,13 +18,14 @@ sys/socket.h asm/socket.h linux/netlink.h linux/rtnetlink.h linux/if.h linux/if_
 linux/if_addr.h linux/if_bridge.h linux/ipv6.h linux/neighbour.h linux/net_namespace.h
 linux/fib_rules.h linux/pkt_sched.h linux/veth.h linux/netfilter.h linux/netfilter/nfnetlink.h
 linux/netfilter/nf_tables.h linux/netfilter/nf_tables_compat.h linux/netfilter/nfnetlink_log.h
-linux/netfilter/nfnetlink_conntrack.h linux/netfilter/nf_conntrack_common.h linux/genetlink.h
+linux/netfilter/nf_nat.h linux/netfilter/nfnetlink_conntrack.h
+linux/netfilter/nf_conntrack_common.h linux/genetlink.h
 linux/net_dropmon.h linux/ip_vs.h linux/sock_diag.h linux/inet_diag.h linux/xfrm.h
 """
 OLDER = re.compile(r"undeclared|undefined")
 NOT_IN_UAPI = re.compile(
     r"CTA_FILTER_F_|NLA_TYPE_MASK|NET_DM_FAMILY|NET_DM_VERSION|INET_DIAG_MSG_|"
-    r"IPVS_GENL_NAME|NFNL_MSG_COMPAT_GET|NFTA_COMPAT_|TC_H_ROOT|XFRM_INF"
+    r"NFTNL_|IPVS_GENL_NAME|NFNL_MSG_COMPAT_GET|NFTA_COMPAT_|TC_H_ROOT|XFRM_INF"
 )
 
 

@@ -114,14 +114,14 @@ class ServiceFeed:
     # -- what is told --------------------------------------------------------------------
 
     def assignments(self, node: str, idents: Collection[str] | None = None) -> Json:
-        """List tasks of a node, with the networks that they are on.
+        """List tasks of a node in the order in which they came, with the networks that they are on.
 
         Args:
             idents: those that are wanted, None for all.
         """
         rows, nets = [], dict[str, Any]()
         there = self._of_node.get(node, {})
-        wanted_tasks = there if idents is None else [one for one in idents if one in there]
+        wanted_tasks = there if idents is None else [one for one in there if one in idents]
         for task in map(there.__getitem__, wanted_tasks):
             service = self._services.get(task.service)
             spec = self._spec(task, service)
