@@ -44,10 +44,13 @@ def network(manager: Machine, name: str = "n1") -> Network:
 
 
 def run(machine: Machine, net: Network) -> RemoteEndpoint:
-    """Reserve a container's addresses, and publish it."""
+    """Reserve a container's addresses, write it down and publish it.
+
+    A command holds the writers' lock for all of it, so the node never finds it published alone.
+    """
     end = reserve(machine, net)
-    machine.client.publish([end])
     machine.record(end)
+    machine.client.publish([end])
     return end
 
 

@@ -135,8 +135,8 @@ def test_what_is_published_stays_reserved(swarm: list[Machine]) -> None:
     lost, kept = reserve(second, net), reserve(second, net)
     got = second.client.attach(kept)
     end = RemoteEndpoint(kept.endpoint, net.id, "", FIRST, got.mac, got.ip, sandbox=kept.sandbox)
-    second.client.publish([end])
     second.record(end)
+    second.client.publish([end])
 
     second.kill()
     second.ask("status")
