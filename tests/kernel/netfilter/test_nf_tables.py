@@ -22,36 +22,13 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
 )
 from plumb.kernel.netns import namespaces
 from plumb.kernel.netns.namespaces import entered
-from plumb.plan import Step
 from plumb.things import Thing
-from plumb.things.iptables import Position
-from plumb.things.nftables import NftChain, NftFamily, NftRule, NftTable
+from plumb.things.nftables import NftChain, NftRule, NftTable
+from tests.kernel.netfilter.nft_rules import TABLE, V4, WALL, add, hole, remove, rule
 from tests.kernel.netfilter.test_nftables import everything, left_to_libnftables
 from tests.labs import Lab, sh
 
-V4, V6, TABLE = NftFamily.V4, NftFamily.V6, "plumb-bridges"
-WALL = 'counter drop comment "UNPUBLISHED PORT DROP"'
 BASE: list[Thing] = [NftTable(V4, TABLE), NftChain(V4, TABLE, "in")]
-
-
-def rule(spec: str, place: Position = Position.TAIL, before: str = "") -> NftRule:
-    """A rule of the chain `in`."""
-    return NftRule(V4, TABLE, "in", spec, place, before)
-
-
-def hole(port: int) -> NftRule:
-    """A published port: it goes before the wall."""
-    return rule(f"ip daddr 172.20.0.2 tcp dport {port} counter accept", before=WALL)
-
-
-def add(*things: Thing) -> list[Step]:
-    """Steps that make these."""
-    return [Step(None, thing) for thing in things]
-
-
-def remove(*things: Thing) -> list[Step]:
-    """Steps that take these away."""
-    return [Step(thing, None) for thing in things]
 
 
 def specs() -> list[str]:

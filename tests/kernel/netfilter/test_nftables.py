@@ -29,38 +29,17 @@ from plumb.kernel.netns.namespaces import entered
 from plumb.plan import Step, in_order, plan
 from plumb.things import Key, Thing
 from plumb.things.iptables import Position, ordered_rules
-from plumb.things.nftables import NftChain, NftElement, NftFamily, NftMap, NftRule, NftTable
+from plumb.things.nftables import NftChain, NftElement, NftMap, NftRule, NftTable
 from tests.cases import CASES
+from tests.kernel.netfilter.nft_rules import TABLE, V4, V6, WALL, add, hole, remove, rule
 from tests.labs import Lab, sh, within
 
-V4, V6, TABLE = NftFamily.V4, NftFamily.V6, "plumb-bridges"
 BASE: list[Thing] = [
     NftTable(V4, TABLE),
     NftTable(V6, TABLE),
     NftMap(V4, TABLE, "jumps"),
     NftChain(V4, TABLE, "in"),
 ]
-WALL = 'counter drop comment "UNPUBLISHED PORT DROP"'
-
-
-def rule(spec: str, place: Position = Position.TAIL, before: str = "") -> NftRule:
-    """A rule of the chain `in`."""
-    return NftRule(V4, TABLE, "in", spec, place, before)
-
-
-def hole(port: int) -> NftRule:
-    """A published port: it goes before the wall."""
-    return rule(f"ip daddr 172.20.0.2 tcp dport {port} counter accept", before=WALL)
-
-
-def add(*things: Thing) -> list[Step]:
-    """Steps that make these."""
-    return [Step(None, thing) for thing in things]
-
-
-def remove(*things: Thing) -> list[Step]:
-    """Steps that take these away."""
-    return [Step(thing, None) for thing in things]
 
 
 @pytest.fixture(params=["nfnetlink", "libnftables"])
