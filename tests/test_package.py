@@ -144,6 +144,13 @@ def test_a_wheel_holds_the_launcher(wheel: Path, compiler: bool) -> None:
     assert ("\nplumb = plumb.__main__:main" in entries) != compiler
 
 
+def test_an_editable_install_is_a_path(source: Path, tmp_path: Path) -> None:
+    """Not a finder, which takes each Python of its venv longer to import than to start."""
+    with zipfile.ZipFile(built("editable", source, tmp_path, PLUMB_LAUNCHER="0")) as archive:
+        begun = {n: archive.read(n).decode() for n in archive.namelist() if "__editable__" in n}
+    assert list(begun.values()) == [f"{source}\n"]
+
+
 def test_a_launcher_that_does_not_run_is_left_out(source: Path, tmp_path: Path) -> None:
     """As a compiler for another machine makes it; this one makes nothing."""
     compiler = "sh -c 'exit 0' cc"
