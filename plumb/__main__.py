@@ -43,8 +43,11 @@ def _forwarded_or_here() -> int:
         gc.set_threshold(COLLECTION_THRESHOLD)
         from plumb import cli
 
-        return cli.main()
-    os._exit(status)  # there is nothing here to tidy up
+        status = cli.main()
+        from plumb.prefork import streams
+
+        status = streams.flush(status)
+    os._exit(status)  # there is nothing here to tidy up, which takes Python 12 ms
 
 
 def _died() -> int:

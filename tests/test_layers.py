@@ -48,7 +48,7 @@ A package imports itself and what lies below it, never what lies beside it.
 """
 NARROW = {
     "plumb.prefork.client": {"plumb", "plumb.root", "plumb.kernel.process.become"},
-    "plumb.__main__": {"plumb.cli", "plumb.prefork.client"},
+    "plumb.__main__": {"plumb.cli", "plumb.prefork.client", "plumb.prefork.streams"},
 }
 """What every command line loads before anything else: it imports just these."""
 ROOM = 16

@@ -85,6 +85,19 @@ def test_a_stream_may_be_closed(shop: Lab, line: str, status: int, out: int) -> 
     assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr) == (status, out, "")
 
 
+def test_a_command_by_itself_ends_at_once(lab: Lab) -> None:
+    """All that it printed is written; Python would take 12 ms to tidy up."""
+    line = "import atexit; atexit.register(print, 'tidied up'); from plumb.__main__ import main"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{line}; main()", "network", "ls", "-q", "--no-trunc"],
+        env={**os.environ, "PLUMB_ROOT": str(lab.root), "PLUMB_WARM": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == lab.plumb("network", "ls", "-q", "--no-trunc").stdout != ""
+
+
 def test_version(shop: Lab) -> None:
     """plumb's, Python's, the kernel's and the libraries'."""
     found = json.loads(shop.plumb("version", "--json").stdout)
