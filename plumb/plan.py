@@ -142,7 +142,7 @@ def plan(current: Iterable[Thing], desired: Iterable[Thing]) -> list[Step]:
     changes = [
         Step(kept.get(thing.key), thing)
         for thing in in_order(want.values())
-        if kept.get(thing.key) != thing
+        if (was := kept.get(thing.key)) is not thing and was != thing
     ]
     return removals[::-1] + changes
 

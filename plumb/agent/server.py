@@ -40,7 +40,7 @@ line back.
     {"announce": [[NAMESPACE, LINK, MAC, [IP, …], TIMES, MILLISECONDS], …]}
                         announce by ARP and NDP who has these addresses, so often and so far apart
                         (`kernel.net.gratuitous_arp`); with "at once": true the reply comes after
-                        the first announcement
+                        the first announcement, with "answer": false there is none
     {"health": [CONTAINER, …]}
                         the state of containers that are checked, as Docker's .State.Health
     {"usage": true}     file descriptors: what there are, and who has them (`agent.descriptors`)
@@ -154,8 +154,8 @@ class Control:
         except OSError:  # the kernel watches no more for us (max_user_watches)
             client.close()
 
-    def answer(self, line: bytes) -> dict[str, Any]:
-        """Carry out a request, and build the reply."""
+    def answer(self, line: bytes) -> dict[str, Any] | None:
+        """Carry out a request, and build the reply; None where nobody waits for one."""
         try:
             request = json.loads(line)
             if not isinstance(request, dict):
@@ -165,7 +165,8 @@ class Control:
             if "list" in request:
                 return {"done": 0, "pid": os.getpid(), **self._list(request["list"])}
             if "announce" in request:
-                return {"done": self._announce(request["announce"], bool(request.get("at once")))}
+                done = self._announce(request["announce"], bool(request.get("at once")))
+                return {"done": done} if request.get("answer", True) else None
             if "health" in request:
                 found = self._supervisor
                 return {
@@ -279,7 +280,8 @@ class Session:
             if not received or len(self._in) > MAX_REQUEST:
                 raise OSError(errno.EMSGSIZE, "half a request, or one that is too long")
         line, _, self._in = self._in.partition(b"\n")
-        self._out = json.dumps(self._control.answer(bytes(line))).encode() + b"\n"
+        answer = self._control.answer(bytes(line))
+        self._out = json.dumps(answer).encode() + b"\n" if answer is not None else b""
 
     def close(self) -> None:
         """Close the connection."""

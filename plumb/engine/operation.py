@@ -211,6 +211,11 @@ class Operation(ChangedIntent):
         new = [key for key in wanted if key not in recorded]
         shared = self.store.things_with(new)
         recorded.update((key, shared[key]) for key in new if key in shared)
+        # What stays as it is keeps the value that was read: its text is known, and nobody compares
+        # the two again.
+        for key, was in recorded.items():
+            if wanted.get(key) == was:
+                wanted[key] = was
         before, after = {key: self._timed(was) for key, was in recorded.items()}, dict(wanted)
         self._keep_shared(recorded, after)
         previous = self._previous(wanted, recorded, before)
@@ -219,7 +224,7 @@ class Operation(ChangedIntent):
         things = tuple(
             (thing, previous.get(key))
             for key, thing in wanted.items()
-            if recorded.get(key) != thing
+            if recorded.get(key) is not thing
         )
         return before, after, self._change(things, tuple(owners))
 

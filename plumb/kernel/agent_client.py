@@ -40,6 +40,8 @@ TOGETHER = 500
 REQUEST = 1 << 18
 """Bytes at which a request is long enough; one step may be longer."""
 LIST = "'plumb agent ls' shows what there is"
+RECENT = 0.5
+"""Seconds for which an answer of an agent counts as a sign of life."""
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENOTDIR)
 """How it shows that there is no agent, or none any more."""
 LAUNCH = background.launcher("plumb.agent.server")
@@ -89,6 +91,8 @@ def _advice(port: HostPort, number: int) -> str:
 def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thing | None]:
     """Read the present state of agents and their things, with one request to each agent.
 
+    Whether an agent lives is not asked again where it has just answered.
+
     Args:
         things: agents and their things.
         deadlines: the times that each agent gets.
@@ -96,16 +100,24 @@ def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thin
     Raises:
         KernelRefused: an agent does not answer.
     """
+    if len(things) == 1 and isinstance(things[0], Agent):
+        who = agent_socket.recently(things[0].folder, RECENT)
+        if who[0]:
+            return [_agent(things[0].folder, who)]
     now: dict[tuple[str, Key], Thing] = {}
     for folder in {_folder(thing) for thing in things}:
         asked = _asked(thing for thing in things if _folder(thing) == folder)
         answer = _listed(folder, asked, deadlines)
         if answer is not None:
-            agent = Agent(folder, " ".join(map(str, agent_socket.running(folder))))
+            agent = _agent(folder, agent_socket.identify(folder))
             now.update(
                 ((folder, thing.key), thing) for thing in (agent, *things_of(folder, answer))
             )
     return [now.get((_folder(thing), thing.key)) for thing in things]
+
+
+def _agent(folder: str, who: tuple[int, str]) -> Agent:
+    return Agent(folder, " ".join(map(str, who)))
 
 
 def _asked(things: Iterable[Thing]) -> dict[str, list[Any]]:
@@ -265,10 +277,14 @@ def announce(folder: str, targets: Sequence[Target], at_once: bool) -> bool:
     """Have a folder's agent announce addresses; whether there is one that does.
 
     Args:
-        at_once: the first time is over when this returns.
+        at_once: the first time is over when this returns; else nobody waits for the agent.
     """
+    request = {"announce": targets, "at once": at_once, "answer": at_once}
     try:
-        answer = ask(folder, {"announce": targets, "at once": at_once}, DEADLINES)
+        if not at_once:
+            agent_socket.send(folder, json.dumps(request).encode() + b"\n", DEADLINES.answer)
+            return True
+        answer = ask(folder, request, DEADLINES)
     except OSError:
         return False
     return answer.get("done") == len(targets)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
+import math
 import os
 import select
 import socket
@@ -27,6 +28,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from plumb.kernel.process.start_time import started
 from plumb.kernel.process.title import set_title
@@ -195,8 +197,24 @@ def _peer(connection: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
-_KEPT: list[tuple[int, str, socket.socket]] = []
-"""The connection that was used last, with the process that opened it and the agent's folder."""
+class _Kept(NamedTuple):
+    """The connection that was used last.
+
+    Attributes:
+        owner: the process that opened it; folder: the agent's.
+        client: its socket.
+        answered: when the agent last answered over it, by the monotonic clock.
+        who: the agent's pid and start time, as `running` has them; 0 and empty: not read yet.
+    """
+
+    owner: int
+    folder: str
+    client: socket.socket
+    answered: float
+    who: tuple[int, str] = 0, ""
+
+
+_KEPT: list[_Kept] = []
 
 
 @contextmanager
@@ -212,38 +230,86 @@ def connected(folder: str, seconds: float) -> Iterator[socket.socket]:
     Raises:
         OSError: ENOENT, ECONNREFUSED: there is no agent.
     """
-    client = _kept(folder) or connect(folder, seconds)
+    kept = _kept(folder)
+    client = kept.client if kept is not None else connect(folder, seconds)
     try:
         client.settimeout(seconds)
         yield client
     except BaseException:
         client.close()
         raise
-    _KEPT.append((os.getpid(), folder, client))
+    who = kept.who if kept is not None else (0, "")
+    _keep(_Kept(os.getpid(), folder, client, time.monotonic(), who))
+
+
+def send(folder: str, request: bytes, seconds: float) -> None:
+    """Send a folder's agent a request that it does not answer, over the connection that is kept.
+
+    Args:
+        seconds: how long that may take.
+
+    Raises:
+        OSError: as `connected`.
+    """
+    kept = _kept(folder) or _Kept(os.getpid(), folder, connect(folder, seconds), -math.inf)
+    try:
+        kept.client.settimeout(seconds)
+        kept.client.sendall(request)
+    except BaseException:
+        kept.client.close()
+        raise
+    _keep(kept)
+
+
+def _keep(kept: _Kept) -> None:
+    _KEPT.append(kept)
     while len(_KEPT) > 1:
         with suppress(IndexError):  # another thread has taken it
-            _KEPT.pop(0)[2].close()
+            _KEPT.pop(0).client.close()
 
 
-def _kept(folder: str) -> socket.socket | None:
+def _kept(folder: str) -> _Kept | None:
     """Take the connection that is kept, if it is one to this agent which has not hung up."""
     try:
-        owner, where, client = _KEPT.pop()
+        kept = _KEPT.pop()
     except IndexError:
         return None
     heard = select.poll()
-    heard.register(client, select.POLLIN)
-    if (owner, where) == (os.getpid(), folder) and not heard.poll(0):
-        return client
-    client.close()
+    heard.register(kept.client, select.POLLIN)
+    if (kept.owner, kept.folder) == (os.getpid(), folder) and not heard.poll(0):
+        return kept
+    kept.client.close()
     return None
+
+
+def identify(folder: str) -> tuple[int, str]:
+    """A running agent's pid and start time, as `running`; read once for a connection."""
+    kept = _kept(folder)
+    if kept is None:
+        return running(folder)
+    who = kept.who if kept.who[0] else running(folder)
+    _keep(kept._replace(who=who if who[0] == _peer(kept.client)[0] else (0, "")))
+    return who
+
+
+def recently(folder: str, seconds: float) -> tuple[int, str]:
+    """Pid and start time of an agent that has answered this process so recently, and not hung up.
+
+    Who works on without a pause need not ask it for a sign of life each time. 0 and an empty text
+    where it is not known.
+    """
+    kept = _kept(folder)
+    if kept is None:
+        return 0, ""
+    _keep(kept)
+    return kept.who if time.monotonic() - kept.answered <= seconds else (0, "")
 
 
 @atexit.register
 def _hang_up() -> None:
     """Close the connection that is kept."""
-    for _, _, client in _KEPT:
-        client.close()
+    for kept in _KEPT:
+        kept.client.close()
 
 
 def trusted(client: socket.socket) -> int:

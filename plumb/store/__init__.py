@@ -119,6 +119,9 @@ class Store(Protocol):
     def previous(self, key: Key) -> Thing | None:
         """The state of a standing thing before plumb changed it."""
 
+    def previous_of(self, keys: Sequence[Key]) -> dict[Key, Thing]:
+        """The states of standing things before plumb changed them, of those that are known."""
+
     def owners(self, key: Key) -> list[str]:
         """The owners that need a thing."""
 

@@ -79,16 +79,21 @@ def things_of(rows: Sequence[tuple[str, str]]) -> list[Thing]:
         KINDS as THINGS,
     )  # not needed by those who only read the intent
 
-    values = json.loads(f"[{','.join([text for _, text in rows])}]")
-    decoders = {kind: codec.decoder(THINGS[kind]) for kind in {kind for kind, _ in rows}}
-    return [decoders[kind](value) for (kind, _), value in zip(rows, values, strict=True)]
+    return codec.decode_rows([(THINGS[kind], text) for kind, text in rows])
 
 
 class Texts:
-    """JSON texts of values, each written once: the journal has it, and then the value's row."""
+    """JSON texts of values, each written once: the journal has it, and then the value's row.
+
+    The text of a value that was read is known.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[object, str]] = {}  # with the value, so that its id stays its
+
+    def know(self, value: Thing, text: str) -> None:
+        """A value has this text."""
+        self._known[id(value)] = value, text
 
     def of(self, value: Intent | Thing) -> str:
         """The text of a value."""

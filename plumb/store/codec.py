@@ -52,6 +52,10 @@ FAMILIES: dict[type, int] = {
 }
 
 
+FEW, MANY = 200, 5000
+"""Rows that are looked up among those read last, and rows that are kept for that."""
+_READ: dict[tuple[type, str], Any] = {}
+"""Values that were read last, by type and text."""
 TEXT = json.JSONEncoder(separators=(",", ":"))
 """The encoder of all JSON in the store."""
 
@@ -86,8 +90,31 @@ def decoder(kind: type[T]) -> Callable[[Any], T]:
 
 def decode_each(kind: type[T], texts: Sequence[str]) -> list[T]:
     """Dataclasses of one type from the JSON text of each, which are parsed as one."""
-    read, values = decoder(kind), json.loads(f"[{','.join(texts)}]")
-    return [read(value) for _, value in zip(texts, values, strict=True)]
+    return typing.cast(list[T], decode_rows([(kind, text) for text in texts]))
+
+
+def decode_rows(rows: Sequence[tuple[type, str]]) -> list[Any]:
+    """Dataclasses from their types and JSON texts, which are parsed as one.
+
+    A few rows are looked up among those that were read last: the values are frozen, and a process
+    that goes on reads the same container before each of its operations.
+    """
+    if len(rows) > FEW:
+        return _decode_rows(rows)
+    found = {row: _READ[row] for row in rows if row in _READ}
+    new = [row for row in rows if row not in found]
+    if new:
+        found.update(zip(new, _decode_rows(new), strict=True))
+        if len(_READ) > MANY:
+            _READ.clear()
+        _READ.update(found)
+    return [found[row] for row in rows]
+
+
+def _decode_rows(rows: Sequence[tuple[type, str]]) -> list[Any]:
+    values = json.loads(f"[{','.join([text for _, text in rows])}]")
+    decoders: dict[type, Callable[[Any], Any]] = {kind: decoder(kind) for kind, _ in rows}
+    return [decoders[kind](value) for (kind, _), value in zip(rows, values, strict=True)]
 
 
 def plain(value: Any) -> Any:

@@ -36,7 +36,6 @@ from plumb.store.change import (
     Texts,
     Unfinished,
     read_entry,
-    thing_of,
     things_of,
     write_entry,
 )
@@ -251,6 +250,7 @@ class SqliteStore:
         rows = among(self._db, query + "ORDER BY number", owners)
         found: dict[str, list[Thing]] = {}
         for thing, row in zip(things_of([row[:2] for row in rows]), rows, strict=True):
+            self._texts.know(thing, row[1])
             found.setdefault(row[2], []).append(thing)
         return found
 
@@ -270,9 +270,7 @@ class SqliteStore:
 
     def thing(self, key: Key) -> Thing | None:
         """Thing that is recorded under a key."""
-        query = "SELECT kind, json FROM thing WHERE key = ?"
-        row = self._db.execute(query, (key_text(key),)).fetchone()
-        return thing_of(*row) if row else None
+        return self.things_with([key]).get(key)
 
     def things_with(self, keys: Sequence[Key]) -> dict[Key, Thing]:
         """Things on record under these keys."""
@@ -282,14 +280,17 @@ class SqliteStore:
 
     def previous(self, key: Key) -> Thing | None:
         """State of a standing thing before plumb changed it."""
-        query = "SELECT kind, previous FROM thing WHERE key = ?"
-        row = self._db.execute(query, (key_text(key),)).fetchone()
-        return thing_of(row[0], row[1]) if row and row[1] else None
+        return self.previous_of([key]).get(key)
+
+    def previous_of(self, keys: Sequence[Key]) -> dict[Key, Thing]:
+        """States of standing things before plumb changed them, of those that are known."""
+        query = "SELECT kind, previous FROM thing WHERE previous IS NOT NULL AND key IN ({})"
+        rows = among(self._db, query, [key_text(key) for key in keys])
+        return {thing.key: thing for thing in things_of(rows)}
 
     def owners(self, key: Key) -> list[str]:
         """Owners that need a thing."""
-        rows = self._db.execute("SELECT owner FROM owner WHERE key = ?", (key_text(key),))
-        return [name for (name,) in rows]
+        return self.owners_of([key])[key]
 
     def owners_of(self, keys: Sequence[Key]) -> dict[Key, list[str]]:
         """Owners that need each of these things."""
@@ -311,7 +312,6 @@ class SqliteStore:
         before, after = list(before), list(after)
         now, then = ({thing.key for thing in things} for things in (before, after))
         self._frees = then <= now and (bool(change.drop) or then < now or not change.put)
-        self._texts = Texts()
         text = write_entry(before, after, change, self._texts)
         return self._write(lambda: self._begin(text), self._frees)
 
@@ -393,7 +393,7 @@ class SqliteStore:
 for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
     *("ports", "remotes", "services", "things", "things_of", "things_under", "thing", "previous"),
-    *("things_of_owners", "things_with", "owners", "owners_of", "unfinished", "meta", "remark"),
-    *("begin", "finish", "abandon", "empty"),
+    *("things_of_owners", "things_with", "previous_of", "owners", "owners_of", "unfinished"),
+    *("meta", "remark", "begin", "finish", "abandon", "empty"),
 ):
     setattr(SqliteStore, _name, tells(_name, getattr(SqliteStore, _name)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -70,8 +70,9 @@ def apply(db: sqlite3.Connection, change: Change, texts: Texts) -> None:
     db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", change.meta)
 
 
-def _drop(db: sqlite3.Connection, table: str, idents: Iterable[str]) -> None:
-    db.executemany(f"DELETE FROM {table} WHERE id = ?", [(ident,) for ident in idents])
+def _drop(db: sqlite3.Connection, table: str, idents: Sequence[str]) -> None:
+    if idents:
+        db.executemany(f"DELETE FROM {table} WHERE id = ?", [(ident,) for ident in idents])
 
 
 def _put(db: sqlite3.Connection, table: str, rows: Sequence[tuple[str | int, ...]]) -> None:

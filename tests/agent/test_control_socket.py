@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
+import time
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from typing import Any
@@ -16,7 +18,10 @@ from typing import Any
 import pytest
 
 from plumb.agent.server import MAX_REQUEST, MAX_SESSIONS
+from plumb.errors import KernelRefused
 from plumb.kernel import agent_client, agent_socket
+from plumb.kernel.agent_client import RECENT, Deadlines
+from plumb.kernel.net.gratuitous_arp import Target
 from plumb.plan import plan
 from plumb.things.host_ports import Agent
 from plumb.views.shell import commands
@@ -106,6 +111,51 @@ def test_a_connection_is_not_kept_beyond_its_agent(running: str) -> None:
     assert agent_client.held(running) is None
     agent_client.start(running)
     assert agent_client.held(running) == []
+
+
+def test_an_answer_is_a_sign_of_life_for_a_while(running: str) -> None:
+    """Whether an agent lives is not asked where it has just answered and has not hung up."""
+    (alive,) = agent_client.look([Agent(running)])
+    assert isinstance(alive, Agent)
+    assert alive.who.startswith(f"{pid_of(running)} ")
+    os.kill(pid_of(running), signal.SIGSTOP)
+    agent_socket._keep(_answered_now())
+    assert agent_client.look([Agent(running)], Deadlines(answer=0.1)) == [alive]
+    os.kill(pid_of(running), signal.SIGKILL)
+    until(lambda: agent_client.look([Agent(running)]) == [None], "the agent to be missed")
+
+
+def test_an_old_answer_is_no_sign_of_life(running: str) -> None:
+    """An agent that no longer answers is found out, however it answered before."""
+    assert agent_client.look([Agent(running)]) != [None]
+    os.kill(pid_of(running), signal.SIGSTOP)
+    agent_socket._keep(_answered_now()._replace(answered=time.monotonic() - 2 * RECENT))
+    with pytest.raises(KernelRefused):
+        agent_client.look([Agent(running)], Deadlines(answer=0.1))
+    os.kill(pid_of(running), signal.SIGCONT)
+
+
+def _answered_now() -> agent_socket._Kept:
+    """The connection that is kept, as if its agent had answered over it this moment."""
+    return agent_socket._KEPT.pop()._replace(answered=time.monotonic())
+
+
+def test_an_announcement_is_not_waited_for(running: str) -> None:
+    """An agent that is busy is sent it all the same, and the next answer is the next request's."""
+    assert agent_client.held(running) == []
+    os.kill(pid_of(running), signal.SIGSTOP)
+    target = Target("/nowhere", "eth0", "02:42:0a:09:00:02", ("10.9.0.2",), 1, 100)
+    assert agent_client.announce(running, [target], at_once=False)
+    os.kill(pid_of(running), signal.SIGCONT)
+    kept = agent_socket._KEPT[0].client
+    assert agent_client.held(running) == []
+    assert agent_socket._KEPT[0].client is kept
+
+
+def test_nobody_announces_without_an_agent(running: str) -> None:
+    """Then whoever asks does it himself."""
+    agent_client.stop(running)
+    assert not agent_client.announce(running, [], at_once=False)
 
 
 @pytest.mark.alone

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plumb.frozen import replace
 from plumb.model.cnm import Attachment, Endpoint, Network, Pool, Sandbox, Status
 from plumb.model.driver_options import BridgeOptions, GatewayMode
 from plumb.model.ports import Port, PortBinding
@@ -120,6 +121,22 @@ def test_there_and_back(value: Any) -> None:
 def test_text_is_that_of_a_json_encoder(value: Any) -> None:
     """To the last byte: another version of plumb, and a person, read what was always written."""
     assert codec.dumps(value) == codec.TEXT.encode(codec.plain(value))
+
+
+def test_a_text_that_was_read_just_now_is_not_decoded_again() -> None:
+    """Values are frozen: the one that the same text of the same type made last is returned."""
+    text = codec.dumps(Sysctl("net/ipv4/ip_forward", "1"))
+    (first,) = codec.decode_each(Sysctl, [text])
+    assert codec.decode_rows([(Sysctl, text), (Up, codec.dumps(Up("eth0")))])[0] is first
+    assert codec.decode_each(Sysctl, [codec.dumps(replace(first, value="0"))]) != [first]
+
+
+def test_many_texts_are_not_kept() -> None:
+    """A process that reads a whole record once does not keep it."""
+    texts = [codec.dumps(Up(f"eth{number}")) for number in range(codec.FEW + 1)]
+    once, twice = (codec.decode_each(Up, texts) for _ in range(2))
+    assert once == twice
+    assert once[0] is not twice[0]
 
 
 def test_defaults_are_left_out() -> None:

@@ -227,6 +227,27 @@ def test_what_a_standing_thing_was_is_remembered_from_the_first_time(store: Sqli
     assert store.previous(one.key) == zero
 
 
+def test_what_several_standing_things_were_is_read_at_once(store: SqliteStore) -> None:
+    """Those that were nothing before, or that nobody knows, are left out."""
+    zero, one = (Sysctl("net/ipv4/ip_forward", value) for value in "01")
+    new, unknown = Sysctl("net/ipv4/conf/all/arp_ignore", "1"), Sysctl("kernel/none", "1")
+    apply(store, Change(things=((one, zero), (new, None)), owners=(("a", (one.key, new.key)),)))
+    assert store.previous_of([one.key, new.key, unknown.key]) == {one.key: zero}
+
+
+def test_the_text_of_a_value_that_was_read_is_what_the_journal_has(store: SqliteStore) -> None:
+    """It is not made a second time, whatever the version that wrote it left out."""
+    thing = Sysctl("net/ipv4/ip_forward", "1")
+    apply(store, Change(things=((thing, None),), owners=(("a", (thing.key,)),)))
+    written = '{"name": "net/ipv4/ip_forward", "value":"1"}'
+    store._db.execute("UPDATE thing SET json = ?", (written,))
+    (read,) = store.things("a")
+    assert read == thing
+    store.begin([read], [read], Change())
+    ((entry,),) = store._db.execute("SELECT json FROM journal").fetchall()
+    assert entry.count(written) == 2
+
+
 def test_remarks(store: SqliteStore) -> None:
     """Empty until made."""
     assert store.meta("host") == ""

@@ -39,9 +39,8 @@ def note(store: Store, layout: Layout, system: System, known: Claim) -> None:
         known: the claim as `take` has found it, in the same turn. Another look would wait for the
             lock with which the kernel takes down the namespaces that have just gone.
     """
-    was = "".join(
-        letter for letter, thing in STANDING.items() if store.previous(thing.key) == thing
-    )
+    previous = store.previous_of([thing.key for thing in STANDING.values()])
+    was = "".join(letter for letter, thing in STANDING.items() if previous.get(thing.key) == thing)
     own = of(store, layout)
     if own is not None and known.was != was:
         system.claim(replace(own, was=was))
