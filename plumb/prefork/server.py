@@ -75,7 +75,7 @@ NOT_LOADED = (
     "plumb.compose",
     "plumb.probes",
     "plumb.pytest_plugin",
-    "plumb.kernel.netfilter.python_iptables",
+    "plumb.kernel.netfilter.iptables_legacy",
 )
 """Modules that few commands import.
 

@@ -2,9 +2,10 @@
 
 backends          the interface of a firewall writer, and which one this host uses
 iptables_nft      the writer for the nf_tables variant of iptables, by nfnetlink
+iptables_legacy   the writer for the legacy tables, by the C library of iptables-legacy
+vocabulary        the words of plumb's own rules, and the extensions that they name
 iptables_restore  the writer through iptables-restore, for the nf_tables variant and any other
 iptables_save     reads what iptables-save prints, and finds iptables' commands
-python_iptables   the writer through python-iptables, for the legacy tables
 nftables          the writer for nf_tables of plumb's own, in one transaction
 nf_tables         rules as nf_tables has them, written and found by nfnetlink
 nft_contents      a table's contents as libnftables lists them

@@ -61,7 +61,7 @@ def _nf_tables(flavour: str) -> Writer:
 
 def _legacy() -> Writer:
     try:
-        from plumb.kernel.netfilter.python_iptables import Xtables
+        from plumb.kernel.netfilter.iptables_legacy.writer import Xtables
 
         return Xtables()
     except PlumbError as missing:

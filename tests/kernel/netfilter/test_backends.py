@@ -17,9 +17,9 @@ from plumb import Host, StepFailed, Unsupported
 from plumb.engine.rule_order import chains
 from plumb.kernel.memory import MemoryKernel
 from plumb.kernel.netfilter import backends, iptables_save
+from plumb.kernel.netfilter.iptables_legacy.writer import Xtables
 from plumb.kernel.netfilter.iptables_nft.writer import IptablesNft
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
-from plumb.kernel.netfilter.python_iptables import Xtables
 from plumb.kernel.system import System
 from plumb.kernel.writer import Writer
 from plumb.plan import Step, in_order, plan
