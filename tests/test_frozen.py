@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import pickle
+from collections.abc import Callable
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass, field, fields, replace
 from functools import cached_property
 from typing import ClassVar
@@ -129,6 +130,46 @@ def test_an_instance_is_shown_as_what_would_make_it() -> None:
     """The text is the library's; `repr=False` leaves a field out."""
     assert repr(Place("Elm", 2)) == repr(Usual("Elm", 2)).replace("Usual", "Place")
     assert "handle" not in repr(Home("Elm"))
+
+
+def declared(decorate: Callable[[type], type]) -> type:
+    """A class with a base, fields of each kind, and what is none."""
+
+    @decorate
+    class Base:
+        street: str
+        number: int = 1
+
+    @decorate
+    class Made(Base):
+        kind: ClassVar = "home"
+        guests: list[str] = field(default_factory=list, hash=False)
+        why: str = field(default="", compare=False)
+        number: int = 2
+        handle: bytes = field(default=b"", repr=False, kw_only=True)
+        _: KW_ONLY
+        floor: int
+
+    return Made
+
+
+def test_its_fields_are_those_that_the_library_finds() -> None:
+    """In their order, with their defaults, and with what a pattern matches by position."""
+    made, usual = declared(frozen), declared(dataclass(frozen=True))
+    shown = [str(each) for each in fields(made)]
+    assert shown == [str(each) for each in fields(usual)]
+    for name in ("__match_args__", "number", "why", "kind"):
+        assert getattr(made, name) == getattr(usual, name)
+    assert not hasattr(made, "guests")
+
+
+def test_a_default_that_can_be_changed_is_refused() -> None:
+    """It would be that of all instances."""
+    with pytest.raises(ValueError, match="guests can be changed"):
+
+        @frozen
+        class Party:
+            guests: list[str] = []  # noqa: RUF012  # the error is what is tested
 
 
 def test_fields_cannot_be_set_or_deleted() -> None:
