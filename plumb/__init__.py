@@ -6,6 +6,7 @@ Lower floors first; a module imports from lower floors and from its own package 
     errors          the tree of all that can go wrong
     address         unions of both IP versions, and their address family
     frozen          frozen dataclasses that take little time to define
+    digest          SHA-256 of a text
     things          frozen values for what must exist in a namespace
     plan            steps from what is to what shall be, and back
     model           what is asked for, as frozen values, and the rules for it; no I/O

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -11,6 +10,10 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
+
+TYPE_CHECKING = False  # as typing's
+if TYPE_CHECKING:
+    from socket import AddressFamily
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -39,6 +42,8 @@ def reserved(ip: IPAddress, subnet: IPNetwork) -> bool:
     return ip in (subnet.network_address, subnet.broadcast_address)
 
 
-def family(version: int) -> socket.AddressFamily:
+def family(version: int) -> AddressFamily:
     """AF_INET or AF_INET6, for IP version 4 or 6."""
+    import socket  # lazy: it takes 2 ms, and whoever reads the record has no sockets
+
     return socket.AF_INET if version == 4 else socket.AF_INET6

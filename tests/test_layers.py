@@ -25,7 +25,7 @@ MODULES = {
 LONGEST = 400
 
 FLOORS = (
-    ("root", "address", "frozen"),
+    ("root", "address", "frozen", "digest"),
     ("errors",),
     ("things",),
     ("plan",),

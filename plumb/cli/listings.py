@@ -196,7 +196,7 @@ def port_(container: str | None, port: str | None, as_json: bool, template: str)
 
     Without a container, show which clients reach which ports of this host.
     """
-    from plumb.model.port_mapping import shown
+    from plumb.model.ports import shown
     from plumb.things.host_ports import at
 
     if container is None:

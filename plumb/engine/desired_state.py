@@ -22,6 +22,7 @@ from plumb.drivers import DRIVERS, driver_of, embedded_dns, published_ports, san
 from plumb.model import etc_files
 from plumb.model.cluster import Encryption, RemoteEndpoint, balancer_sandbox, is_balancer
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox, Status
+from plumb.model.net.dns_names import dns_names
 from plumb.model.net.gateways import GATEWAY_NETWORK
 from plumb.model.paths import Layout
 from plumb.model.service.virtual import VirtualService
@@ -246,7 +247,7 @@ class Narrator:
         if box is None or box.role:
             return ()
         wish = box.attachment(net)
-        return tuple(etc_files.dns_names(box, (wish.aliases if wish else None) or ()))
+        return tuple(dns_names(box, (wish.aliases if wish else None) or ()))
 
     def _container(self, ident: str) -> Iterator[Thing]:
         box = self._view.sandbox(ident)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from plumb.address import IPAddress, IPInterface, IPNetwork
+from plumb.digest import digest
 from plumb.errors import Invalid
 from plumb.frozen import replace
 from plumb.model import parse as opt
@@ -22,9 +23,7 @@ def predefined_id(layout: Layout, name: str) -> str:
 
     The id is the same before and after the network is built, and differs between roots.
     """
-    import hashlib  # lazy: a host that has networks has their ids on record
-
-    return hashlib.sha256(f"{layout.root} {name}".encode()).hexdigest()
+    return digest(f"{layout.root} {name}").hex()
 
 
 def default_network(settings: Settings, layout: Layout) -> Network:

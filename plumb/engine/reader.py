@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from plumb.engine import predefined
@@ -21,6 +20,9 @@ from plumb.store import Store
 from plumb.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
     from plumb.engine.cluster.access import Cluster
     from plumb.things.sandbox import Process
 
@@ -90,7 +92,7 @@ class Reader:
         """The cluster that this host is a node of."""
         if self._cluster is not None:
             return self._cluster
-        if not Path(self.layout.membership).exists():
+        if not os.path.exists(self.layout.membership):
             from plumb.engine.cluster.access import NoCluster  # lazy: most readers need no cluster
 
             return NoCluster()
@@ -108,7 +110,7 @@ class Reader:
     @property
     def _manages(self) -> bool:
         """True if this host is a manager of a cluster; without a cluster that costs nothing."""
-        if self._cluster is None and not Path(self.layout.membership).exists():
+        if self._cluster is None and not os.path.exists(self.layout.membership):
             return False
         node = self.cluster.node()
         return node is not None and node.role is NodeRole.MANAGER
@@ -196,9 +198,9 @@ class Reader:
         """
         if not self.store.owners(("agent", self.layout.run)):
             return False
-        from plumb.kernel import agent_socket
+        from plumb.kernel.process import start_time
 
-        return not agent_socket.running(self.layout.run)[0]
+        return not start_time.signed(self.layout.agent)[0]
 
     @property
     def rebooted(self) -> bool:
@@ -259,6 +261,8 @@ class Reader:
 
 
 def _reference(value: Any, what: str) -> str:
-    from plumb.model.keywords.values import reference  # listings name nothing
+    if isinstance(value, str):
+        return value
+    from plumb.model.keywords.values import reference  # lazy: a command line has names alone
 
     return reference(value, what)

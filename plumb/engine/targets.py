@@ -164,7 +164,7 @@ class TargetResolver:
 
         So the name servers of the world are not asked for what may be an id.
         """
-        from plumb.model.etc_files import dns_names  # lazy: few targets are parts of an id
+        from plumb.model.net.dns_names import dns_names  # lazy: few targets are parts of an id
 
         ours = next((member for member in self.own if member.place == source), None)
         for net in [net for _, net in ours.ends] if ours else ():

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from plumb.kernel.process.start_time import started
+from plumb.kernel.process.start_time import signed, started
 from plumb.kernel.process.title import set_title
 
 SOCKET, COMMAND, PID = "agent.sock", "command.sock", "agent.pid"
@@ -120,15 +120,7 @@ def log(folder: str, text: str) -> None:
 
 def running(folder: str) -> tuple[int, str]:
     """A running agent's pid and start time; 0 and an empty text where there is none."""
-    try:
-        descriptor = os.open(f"{folder}/{PID}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with open(descriptor, encoding="ascii", errors="replace") as file:
-            if os.fstat(descriptor).st_uid != os.geteuid():
-                return 0, ""  # whoever wrote it chooses which process plumb ends
-            pid, _, ticks = file.read().partition(" ")
-    except OSError:
-        return 0, ""
-    return (int(pid), ticks) if pid.isdigit() and ticks and started(int(pid)) == ticks else (0, "")
+    return signed(f"{folder}/{PID}")
 
 
 def clear(folder: str) -> None:

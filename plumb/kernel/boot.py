@@ -11,7 +11,7 @@ FILE = "/proc/sys/kernel/random/boot_id"
 def boot_id() -> str:
     """Return the id of this boot, which no process outlives; empty where it is not told."""
     try:
-        with open(FILE, encoding="ascii") as file:
+        with open(FILE, encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return ""

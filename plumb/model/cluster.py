@@ -14,6 +14,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 
 from plumb.address import IPAddress, IPInterface
+from plumb.digest import digest
 from plumb.frozen import frozen
 from plumb.model.cnm import Network, Pairs
 
@@ -163,9 +164,7 @@ def is_balancer(end: RemoteEndpoint) -> bool:
 
 def balancer_id(network: str, node: str) -> str:
     """Endpoint id of a node's own place in a network, 64 hex digits like any other."""
-    import hashlib  # lazy: six modules, and whoever reads a listing hashes nothing
-
-    return hashlib.sha256(f"balancer {network} {node}".encode()).hexdigest()
+    return digest(f"balancer {network} {node}").hex()
 
 
 @frozen

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import cast
 
 from plumb.address import IPAddress, IPInterface
+from plumb.digest import digest
 from plumb.frozen import frozen
 from plumb.model.driver_options import (
     BridgeOptions,
@@ -362,9 +363,7 @@ class Sandbox:
     @property
     def key(self) -> str:
         """The sandbox id of Docker's NetworkSettings: not the container's, but as long-lived."""
-        import hashlib  # lazy: it takes 3 ms, and listings need no keys
-
-        return hashlib.sha256(f"sandbox {self.id}".encode()).hexdigest()
+        return digest(f"sandbox {self.id}").hex()
 
     def attachment(self, net: Network) -> Attachment | None:
         """Attachment to a network, which the sandbox records by id or by name; None without one."""

@@ -11,12 +11,9 @@ from collections.abc import Iterable
 from plumb.address import IPAddress
 from plumb.errors import Invalid
 from plumb.model.parse import ENDPOINT, address, host_address, nearest, object_name
-from plumb.model.ports import PortBinding
+from plumb.model.ports import PROTOCOLS, PortBinding
 
 # -- ports ---------------------------------------------------------------
-
-PROTOCOLS = ("tcp", "udp", "sctp")
-"""Protocols that have ports, in the order of listings."""
 
 
 def exposed(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ is first asked. The drivers are many modules, and most commands that only read n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY
 
 from plumb.frozen import frozen
 from plumb.model.driver_options import DriverOptions
@@ -52,7 +52,6 @@ class Traits:
         return DriverOptions()
 
 
-@dataclass
 class Registry:
     """The table of drivers in which networks look up their traits.
 
@@ -61,8 +60,9 @@ class Registry:
         load: a function that loads them and returns the table.
     """
 
-    drivers: Mapping[str, Traits] = field(default_factory=dict)
-    load: Callable[[], Mapping[str, Traits]] = dict
+    def __init__(self) -> None:
+        self.drivers: Mapping[str, Traits] = {}
+        self.load: Callable[[], Mapping[str, Traits]] = dict
 
     def __getitem__(self, name: str) -> Traits:
         """The traits of a driver.

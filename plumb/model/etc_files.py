@@ -20,7 +20,6 @@ where it all came from.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 
 from plumb.address import IPAddress
@@ -226,12 +225,3 @@ def ndots_set(box: Sandbox, source: str, settings: Settings) -> bool:
     The embedded DNS server then forwards no name without a dot.
     """
     return _sets_ndots(_overridden(box, source, settings)[0])
-
-
-# -- DNS ---------------------------------------------------------------
-
-
-def dns_names(box: Sandbox, aliases: Sequence[str]) -> list[str]:
-    """Names of a container on a user-defined network, each once, its own first."""
-    names = [box.name, *aliases, box.id[:12], *([box.hostname] if box.owns_hostname else [])]
-    return list(dict.fromkeys(names))

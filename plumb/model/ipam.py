@@ -13,11 +13,11 @@ addresses are ordinary ones.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from plumb.address import IPAddress, IPNetwork, reserved
+from plumb.digest import digest
 from plumb.errors import Exhausted, Invalid
 from plumb.model.cnm import Pool
 from plumb.model.parse import address
@@ -38,8 +38,8 @@ def unique_local(host: str) -> AddressPool:
 
     A /48 of unique local addresses (RFC 4193), its 40 bits from the host's id.
     """
-    digest = hashlib.sha256(host.encode()).digest()[:5]
-    return AddressPool(IPv6Network((b"\xfd" + digest + bytes(10), 48)), 64)
+    bits = digest(host)[:5]
+    return AddressPool(IPv6Network((b"\xfd" + bits + bytes(10), 48)), 64)
 
 
 def pools(configured: Sequence[AddressPool], version: int, host: str) -> tuple[AddressPool, ...]:

@@ -19,7 +19,7 @@ from ipaddress import IPv4Address
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Linked, Sandbox
-from plumb.model.container_options import PROTOCOLS
+from plumb.model.ports import PROTOCOLS
 
 Open = tuple[int, str]
 """A port and its protocol."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumb import root as roots
@@ -10,6 +9,8 @@ from plumb.errors import Invalid
 from plumb.frozen import frozen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from plumb.model.cnm import Sandbox
 
 DEFAULT_ROOT = roots.DEFAULT_ROOT
@@ -62,6 +63,11 @@ class Layout:
     def events(self) -> str:
         """The journal of events."""
         return f"{self.root}/events"
+
+    @property
+    def agent(self) -> str:
+        """The pid file of the agent."""
+        return f"{self.run}/agent.pid"
 
     @property
     def fixes(self) -> str:

@@ -26,11 +26,10 @@ from typing import NamedTuple
 
 from plumb.address import IPAddress
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
-from plumb.model.container_options import PROTOCOLS
 from plumb.model.driver_options import GatewayMode
 from plumb.model.net.gateways import gateway_of
 from plumb.model.parse import address
-from plumb.model.ports import Port, PortBinding
+from plumb.model.ports import PROTOCOLS, PortBinding
 
 ANY: dict[int, IPAddress] = {4: address("0.0.0.0"), 6: address("::")}
 
@@ -183,18 +182,3 @@ def clash(one: IPAddress, other: IPAddress) -> bool:
     return one.version == other.version and (
         one == other or one.is_unspecified or other.is_unspecified
     )
-
-
-def shown(ports: Iterable[Port]) -> list[Port]:
-    """Ports in the order of listings."""
-
-    def place(port: Port) -> tuple[int, int, int, int, int]:
-        return (
-            port.port,
-            PROTOCOLS.index(port.protocol),
-            port.host_ip.version,
-            int(port.host_ip),
-            port.host_port,
-        )
-
-    return sorted(ports, key=place)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
 from plumb.address import IPAddress
 from plumb.frozen import frozen
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+"""Protocols that have ports, in the order of listings."""
 
 
 class PortBinding(NamedTuple):
@@ -60,3 +64,18 @@ class ServicePort:
     protocol: str = "tcp"
     mode: PublishMode = PublishMode.INGRESS
     name: str = ""
+
+
+def shown(ports: Iterable[Port]) -> list[Port]:
+    """Ports in the order of listings."""
+
+    def place(port: Port) -> tuple[int, int, int, int, int]:
+        return (
+            port.port,
+            PROTOCOLS.index(port.protocol),
+            port.host_ip.version,
+            int(port.host_ip),
+            port.host_port,
+        )
+
+    return sorted(ports, key=place)

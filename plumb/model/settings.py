@@ -20,7 +20,6 @@ from ipaddress import (
     IPv6Network,
     ip_interface,
 )
-from pathlib import Path
 from typing import Any
 
 from plumb.address import IPAddress, IPInterface, IPNetwork, reserved
@@ -30,7 +29,7 @@ from plumb.model import parse as opt
 from plumb.model.cnm import Pairs
 
 ANY4 = IPv4Address("0.0.0.0")
-DEFAULT_FILE = Path("/etc/plumb/config.json")
+DEFAULT_FILE = "/etc/plumb/config.json"
 
 
 @frozen
@@ -316,7 +315,7 @@ def _check_log(settings: Settings, where: str) -> None:
         raise type(error)(f"{where}: {error}", error.hint) from None
 
 
-def load(path: str | None = None, usual: Path = DEFAULT_FILE) -> Settings:
+def load(path: str | None = None, usual: str = DEFAULT_FILE) -> Settings:
     """Settings from a file.
 
     Args:
@@ -324,12 +323,13 @@ def load(path: str | None = None, usual: Path = DEFAULT_FILE) -> Settings:
         usual: the file without either, if it is there.
     """
     named = path or os.environ.get("PLUMB_CONFIG")
-    file = Path(named) if named else usual
+    path = named or usual
     try:
-        return parse(file.read_text(), str(file))
+        with open(path, encoding="utf-8") as file:
+            return parse(file.read(), path)
     except FileNotFoundError:
         if named:
-            raise Invalid(f"settings file {file} does not exist") from None
+            raise Invalid(f"settings file {path} does not exist") from None
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"settings file {file} cannot be read: {error}") from None
+        raise Invalid(f"settings file {path} cannot be read: {error}") from None

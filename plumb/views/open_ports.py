@@ -14,8 +14,7 @@ from plumb.frozen import frozen
 from plumb.model.cnm import Endpoint, Ends, Network, Sandbox
 from plumb.model.driver_options import GatewayMode
 from plumb.model.foreign_firewall import ForeignFirewall
-from plumb.model.port_mapping import shown
-from plumb.model.ports import Port
+from plumb.model.ports import Port, shown
 from plumb.things.host_ports import at
 
 ROUTE = "clients with a route to it"

@@ -11,6 +11,7 @@ import pytest
 from plumb.kernel.process import host_files
 from plumb.model import etc_files
 from plumb.model.cnm import Attachment, Endpoint, Ends, Linked, Network, Sandbox, Status
+from plumb.model.net.dns_names import dns_names
 from plumb.model.settings import Settings
 from plumb.things.dns import Upstream
 
@@ -410,5 +411,5 @@ def test_ndots_that_somebody_set() -> None:
 
 def test_names_on_a_network_of_one_s_own() -> None:
     """Its name, its aliases, its short id, and the host name if it was given; each once."""
-    assert etc_files.dns_names(BOX, ["www", "web"]) == ["web", "www", "0123456789ab"]
-    assert etc_files.dns_names(box(owns_hostname=True), ()) == ["web", "0123456789ab", "web1"]
+    assert dns_names(BOX, ["www", "web"]) == ["web", "www", "0123456789ab"]
+    assert dns_names(box(owns_hostname=True), ()) == ["web", "0123456789ab", "web1"]

@@ -202,7 +202,7 @@ def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_usual_place_may_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a file there are Docker's defaults."""
     monkeypatch.delenv("PLUMB_CONFIG", raising=False)
-    assert settings_of.load(usual=tmp_path / "none.json") == Settings()
+    assert settings_of.load(usual=str(tmp_path / "none.json")) == Settings()
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

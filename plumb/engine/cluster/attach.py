@@ -24,7 +24,6 @@ from plumb.engine.lookup import ENCRYPTION
 from plumb.engine.operation import Operation
 from plumb.errors import Exhausted, Invalid, Unsupported
 from plumb.frozen import frozen, replace
-from plumb.model import etc_files
 from plumb.model.cluster import (
     INGRESS_SANDBOX,
     Attached,
@@ -36,6 +35,7 @@ from plumb.model.cluster import (
     is_balancer,
 )
 from plumb.model.cnm import Attachment, Endpoint, Network, Role, Sandbox, Status
+from plumb.model.net.dns_names import dns_names
 from plumb.store import codec
 from plumb.things.layer3 import Sysctl
 
@@ -75,7 +75,7 @@ def endpoint(
     if net.overlay.encrypted:
         _have_keys(op)
     ident = op.system.new_id()
-    names = tuple(etc_files.dns_names(box, wish.aliases or ()))
+    names = tuple(dns_names(box, wish.aliases or ()))
     mac, follows = allocate.wanted_mac(box, wish), op.network(net.id) is not None
     found = op.reservations.make(
         AttachRequest(ident, net.id, box.id, names, wish.ip, wish.ip6, mac, follows)

@@ -1,6 +1,7 @@
 """Formats of the network that probes and traces share. No I/O.
 
 attachment   the words of --network and network connect
+dns_names    what a container is called
 gateways     which of a sandbox's networks provides the default gateway
 packet       headers of a frame, and an echo request to send
 pool         a subnet, and what of it is handed out

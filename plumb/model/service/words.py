@@ -10,7 +10,7 @@ from plumb.frozen import replace
 from plumb.model import container_options, parse
 from plumb.model.cnm import Attachment
 from plumb.model.net import attachment as attachments
-from plumb.model.ports import PortBinding, PublishMode, ServicePort
+from plumb.model.ports import PROTOCOLS, PortBinding, PublishMode, ServicePort
 from plumb.model.service.spec import ServiceNetwork
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -88,7 +88,7 @@ def _long_form(text: str) -> ServicePort:
     if "target" not in fields:
         raise Invalid('missing mandatory field "target"', "it is written published=8080,target=80")
     protocol = fields.get("protocol", "tcp").lower()
-    if protocol not in container_options.PROTOCOLS:
+    if protocol not in PROTOCOLS:
         raise Invalid(f"invalid protocol value '{protocol}'", "tcp, udp or sctp")
     return ServicePort(
         _port(fields["target"], "target"),

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plumb.model.cnm import DEFAULT_NETWORK, Attachment, Endpoint, Ends, Network, Sandbox, Status
-from plumb.model.etc_files import dns_names
 from plumb.model.lifecycle import Health
 from plumb.model.lifecycle.health import configured
 from plumb.model.lifecycle.status import state
+from plumb.model.net.dns_names import dns_names
 from plumb.model.paths import Layout
-from plumb.model.port_mapping import shown
-from plumb.model.ports import PortBinding
+from plumb.model.ports import PortBinding, shown
 from plumb.views.inspect import zeros
 from plumb.views.inspect.networks import stand_in
 from plumb.views.inspect.ports import exposed

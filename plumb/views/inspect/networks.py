@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from plumb.digest import digest
 from plumb.model.cluster import RemoteEndpoint
 from plumb.model.cnm import Endpoint, Network, Pool, Sandbox
 from plumb.model.lifecycle import NEVER
@@ -96,9 +97,7 @@ def _members(
 
 def stand_in(box: Sandbox) -> str:
     """Id for the endpoint that Docker has on the networks host and none; plumb needs none there."""
-    import hashlib  # lazy: few containers are on them
-
-    return hashlib.sha256(f"endpoint {box.id}".encode()).hexdigest()
+    return digest(f"endpoint {box.id}").hex()
 
 
 def _member(net: Network, end: Endpoint, box: Sandbox) -> Json:
