@@ -103,8 +103,29 @@ HIDDEN = {
 }
 
 
+def _show_help(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        click.echo(context.get_help(), color=context.color)
+        context.exit()
+
+
+HELP = click.Option(
+    ["--help"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_help,
+    help="Show this message and exit.",
+)
+"""The option of every command. For its own click looks for a translation, which takes 1 ms."""
+
+
 class Documented(click.Command):
     """Command whose help ends with two examples, and the page about it."""
+
+    def get_help_option(self, context: click.Context) -> click.Option:
+        """Return the option --help."""
+        return HELP
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the end of the help."""

@@ -31,7 +31,7 @@ To add a driver, write one file here and add it to the table below:
 4. Own options are a frozen `DriverOptions` and a table of keys; they are read from the network's
    stored labels.
 5. `DRIVER` is the value with these and with the traits (`model/driver_traits.py`) that promises,
-   traces and listings read.
+   traces and listings read; there they stand once more, for whoever only reads the record.
 
 No module outside this folder and the command line compares a driver's name.
 """

@@ -3,7 +3,8 @@
 A driver (`drivers/driver.py`) is a `Traits` with the functions that build its networks. The model
 lies below the drivers, so it has only the base, and the table of drivers is handed to it: by the
 package `plumb.drivers` when that is imported, or by the engine (`engine/lookup.py`) when a network
-is first asked. The drivers are many modules, and most commands that only read need none of them.
+of another driver than plumb's own is asked. The drivers are many modules, and commands that only
+read need none of them: so the traits of plumb's own are here as well.
 """
 
 from __future__ import annotations
@@ -52,8 +53,21 @@ class Traits:
         return DriverOptions()
 
 
+BUILT_IN = (
+    Traits(
+        name="bridge", stored="bridge", link_prefix="br-", bridge_in_host=True, publishes_ports=True
+    ),
+    Traits(name="macvlan", stored="macvlan", link_prefix="dm-", on_lan=True),
+    Traits(name="ipvlan", stored="ipvlan", link_prefix="di-", on_lan=True, own_mac=False),
+    Traits(name="overlay", stored="overlay", multi_host=True),
+    Traits(name="host"),
+    Traits(name="null"),
+)
+"""Traits of plumb's own drivers, as these have them: whoever only reads need not load a driver."""
+
+
 class Registry:
-    """The table of drivers in which networks look up their traits.
+    """The table in which networks look up their traits.
 
     Attributes:
         drivers: by name; empty as long as they are not loaded.
@@ -63,19 +77,22 @@ class Registry:
     def __init__(self) -> None:
         self.drivers: Mapping[str, Traits] = {}
         self.load: Callable[[], Mapping[str, Traits]] = dict
+        self._built_in = {traits.name: traits for traits in BUILT_IN}
 
     def __getitem__(self, name: str) -> Traits:
         """The traits of a driver.
 
         Raises:
-            LookupError: there is no such driver, or nobody has said how to load them.
+            LookupError: there is no such driver, or nobody has said how to load others.
         """
-        self.drivers = self.drivers or self.load()
-        try:
-            return self.drivers[name]
-        except KeyError:
+        found = self.drivers.get(name) or self._built_in.get(name)
+        if found is None:
+            self.drivers = self.drivers or self.load()
+            found = self.drivers.get(name)
+        if found is None:
             known = ", ".join(self.drivers) or "none, since they were not loaded"
-            raise LookupError(f"no driver {name!r}; there are {known}") from None
+            raise LookupError(f"no driver {name!r}; there are {known}")
+        return found
 
 
 TRAITS = Registry()

@@ -14,7 +14,8 @@ import pytest
 from plumb.drivers import DRIVERS, OTHER_NAMES
 from plumb.drivers.driver import Driver
 from plumb.model.cnm import Network
-from plumb.model.driver_traits import TRAITS, Registry
+from plumb.model.driver_options import DriverOptions
+from plumb.model.driver_traits import BUILT_IN, TRAITS, Registry, Traits
 from tests import REPOSITORY
 from tests.labs import Lab
 from tests.test_layers import MODULES, within
@@ -139,18 +140,42 @@ def test_networks_look_up_their_traits_in_the_table() -> None:
     assert TRAITS.drivers is DRIVERS
     with pytest.raises(LookupError, match="no driver 'x'; there are bridge, macvlan"):
         _ = Network("0" * 64, "n", "x").link
-    with pytest.raises(LookupError, match="no driver 'bridge'; there are none"):
-        Registry()["bridge"]
+    with pytest.raises(LookupError, match="no driver 'x'; there are none"):
+        Registry()["x"]
 
 
-@pytest.mark.parametrize(
-    ("line", "loaded"),
-    [("host.networks()", False), ("[net.link for net in host.networks()]", True)],
-)
-def test_readers_load_the_drivers_when_a_network_is_asked(
-    lab: Lab, line: str, loaded: bool
-) -> None:
-    """Listing networks needs none of them; it would cost every such command their imports."""
+def test_the_traits_of_a_driver_are_known_without_it() -> None:
+    """They are those of its value."""
+    traits = [each.name for each in fields(Traits)]
+    known = {each.name: [getattr(each, name) for name in traits] for each in BUILT_IN}
+    assert known == {
+        name: [getattr(driver, trait) for trait in traits] for name, driver in DRIVERS.items()
+    }
+    for each in BUILT_IN:
+        assert each.own_options(()) == DriverOptions()
+        assert each.stored or DRIVERS[each.name].own_options(()) == DriverOptions()
+
+
+def test_a_driver_of_somebody_else_is_loaded_when_its_network_is_asked() -> None:
+    """Once."""
+    loaded = []
+
+    def load() -> dict[str, Driver]:
+        loaded.append("toy")
+        return {"toy": Driver(name="toy", on_lan=True)}
+
+    registry = Registry()
+    registry.load = load
+    assert not registry["bridge"].on_lan
+    assert not loaded
+    assert registry["toy"].on_lan
+    assert registry["toy"].on_lan
+    assert loaded == ["toy"]
+
+
+@pytest.mark.parametrize("line", ["host.networks()", "[net.link for net in host.networks()]"])
+def test_readers_load_no_drivers(lab: Lab, line: str) -> None:
+    """It would cost every such command their imports."""
     with lab.host() as host:
         host.create_network("n")
     code = f"""import sys
@@ -171,4 +196,4 @@ print("plumb.drivers.bridge" in sys.modules)"""
             "PLUMB_CONFIG": "",
         },
     )
-    assert ran.stdout.strip() == str(loaded)
+    assert ran.stdout.strip() == "False"

@@ -55,12 +55,9 @@ def _ports(box: Sandbox, ends: Ends) -> Iterable[OpenPort]:
 
 
 def exposed(box: Sandbox, ends: Ends) -> list[str]:
-    """Exposed ports as "80/tcp"; as in Docker, a bridge network shows them, no other does.
-
-    One on which ports are published is one: its driver, which takes time to load, is not asked.
-    """
+    """Exposed ports as "80/tcp"; as in Docker, a bridge network shows them, no other does."""
     specs = {*box.exposed, *(f"{port.port}/{port.protocol}" for port in box.ports)}
-    if not specs or not any(end.ports or net.traits.publishes_ports for end, net in ends):
+    if not specs or not any(net.traits.publishes_ports for _, net in ends):
         return []
     return sorted(specs)
 
