@@ -1,46 +1,27 @@
 """Cycles: a container comes, is connected and disconnected, and goes, thousands of times.
 
-What grows is a leak: the time of a cycle, this process, the agent, the store, the host's links and
-rules, the mounts.
+What grows is a leak: the time of a cycle, this process, the agent, the warm process, the store, the
+root, the host's links, rules and mounts.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
 from statistics import median
 
 from plumb.kernel.netns.namespaces import entered
 from tests.host.trial_hosts import MARK, host, marked
-from tests.labs import Lab, lab, mounts, sh
+from tests.labs import Lab, lab
+from tests.soak import sizes
+from tests.soak.sizes import Sizes
+from tests.waiting import until
 
 PARTS = 10
 """Parts of a run that are compared with each other."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of what must not grow.
-
-    Attributes:
-        memory: of this process and of the agent, KiB of resident memory.
-        descriptors: of both.
-        store: bytes of the database and its log.
-        links, rules, mounts: how many the host has.
-    """
-
-    memory: int
-    descriptors: int
-    agent_memory: int
-    agent_descriptors: int
-    store: int
-    links: int
-    rules: int
-    mounts: int
 
 
 @dataclass(frozen=True)
@@ -49,33 +30,15 @@ class Part:
 
     Attributes:
         cycles: how many.
-        milliseconds: of one cycle, the median.
+        milliseconds: of one cycle by the clock, the median.
+        processor: of one cycle, ms of processor time of all that plumb is, on average.
         sizes: at its end.
     """
 
     cycles: int
     milliseconds: float
+    processor: float
     sizes: Sizes
-
-
-def measured(place: Lab) -> Sizes:
-    """Sizes as they are now."""
-    agent = next(pid for pid, words in marked(place).items() if "plumb.agent" in words)
-    files = [path for path in place.root.iterdir() if path.name.startswith("plumb.db")]
-    return Sizes(
-        *_process(os.getpid()),
-        *_process(agent),
-        sum(path.stat().st_size for path in files),
-        len(os.listdir("/sys/class/net")),
-        sh("iptables-save; ip6tables-save").count("\n-A "),
-        len(mounts()),
-    )
-
-
-def _process(pid: int) -> tuple[int, int]:
-    status = Path(f"/proc/{pid}/status").read_text()
-    resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(resident.split()[1]), len(os.listdir(f"/proc/{pid}/fd"))
 
 
 @contextmanager
@@ -102,55 +65,68 @@ def by_library() -> Iterator[tuple[Lab, Callable[[], None]]]:
 
 @contextmanager
 def by_command() -> Iterator[tuple[Lab, Callable[[], None]]]:
-    """A cycle by the command line: a process for each command."""
+    """A cycle by the command line: a client for each command, and a fork of the warm process."""
     with lab() as place, entered(place.netns):
         os.environ[MARK] = str(place.root)
         before = host(place)
-        place.plumb("network", "create", "home")
-        place.plumb("run", "-d", "--name", "stays", "--network", "home", "-p", "8081:80")
+        place.command("network", "create", "home")
+        place.command("network", "create", "other")
+        place.command("run", "-d", "--name", "stays", "--network", "home", "-p", "8081:80")
 
         def cycle() -> None:
-            place.plumb("run", "-d", "--name", "c1", "--network", "home", "-p", "8080:80")
-            place.plumb("rm", "-f", "c1")
+            place.command("run", "-d", "--name", "c1", "--network", "home", "-p", "8080:80")
+            place.command("network", "connect", "other", "c1")
+            place.command("rm", "-f", "c1")
 
         yield place, cycle
-        place.plumb("reset", "--force")
+        place.command("reset", "--force")
+        until(lambda: not marked(place), "the agent and the warm process end")
         assert host(place) == before, "something is left after reset"
 
 
 def run(place: Lab, cycle: Callable[[], None], count: int) -> Iterator[Part]:
     """Run cycles; figures of each tenth of them, as soon as it has ended."""
+    each = max(1, count // PARTS)
     for _ in range(PARTS):
-        took = []
-        for _ in range(max(1, count // PARTS)):
-            begun = time.perf_counter()
+        took, begun = [], sizes.processor(place)
+        for _ in range(each):
+            started = time.perf_counter()
             cycle()
-            took.append((time.perf_counter() - begun) * 1000)
-        yield Part(len(took), median(took), measured(place))
+            took.append((time.perf_counter() - started) * 1000)
+        used = (sizes.processor(place) - begun) * 1000 / each
+        yield Part(each, median(took), used, sizes.measured(place))
 
 
-GROWTH = {"memory": 4096, "agent_memory": 4096, "store": 1 << 20}
-"""How much the second half of a run may have over the first tenth; what is not named, nothing."""
+SLOWER = 1.25
+"""How much longer a cycle of the last tenths may take than one of the first, processor time.
+
+The least of three tenths each: other work makes some of them longer, and none shorter.
+"""
 
 
-def grown(parts: list[Part]) -> list[str]:
-    """Sizes that have grown between the second tenth and the last, in words."""
-    first, last = parts[1].sizes, parts[-1].sizes
-    return [
-        f"{field.name}: {getattr(first, field.name)} -> {getattr(last, field.name)}"
-        for field in fields(Sizes)
-        if getattr(last, field.name) - getattr(first, field.name) > GROWTH.get(field.name, 0)
-    ]
+def grown(parts: Sequence[Part], slower: float = SLOWER) -> list[str]:
+    """What has grown between the second tenth and the last, in words; the first fills caches."""
+    first, last = (min(part.processor for part in parts[at]) for at in (EARLY, LATE))
+    late = [f"a cycle: {first:.1f} -> {last:.1f} ms of processor time"]
+    return (late if last > slower * first else []) + sizes.grown(parts[1].sizes, parts[-1].sizes)
+
+
+EARLY, LATE = slice(1, 4), slice(-3, None)
 
 
 def heading(title: str) -> str:
     """Names of the figures in a line."""
-    return f"{title:12}{'cycles':>8}{'ms':>8}" + "".join(
-        f"{field.name.replace('_', ' '):>19}" for field in fields(Sizes)
+    return f"{title:10}{'cycles':>8}{'ms':>8}{'CPU ms':>8}" + "".join(
+        f"{_short(each.name):>13}" for each in fields(Sizes)
     )
 
 
 def line(part: Part, number: int) -> str:
     """Figures of the tenth with that number, from 1, as a line under the heading."""
-    cells = "".join(f"{getattr(part.sizes, field.name):>19,}" for field in fields(Sizes))
-    return f"{'':12}{number * part.cycles:>8,}{part.milliseconds:>8.1f}{cells}"
+    cells = "".join(f"{getattr(part.sizes, each.name):>13,}" for each in fields(Sizes))
+    done = number * part.cycles
+    return f"{'':10}{done:>8,}{part.milliseconds:>8.1f}{part.processor:>8.1f}{cells}"
+
+
+def _short(name: str) -> str:
+    return name.replace("_descriptors", " fds").replace("descriptors", "fds").replace("_", " ")
