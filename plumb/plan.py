@@ -187,7 +187,7 @@ def in_order(things: Iterable[Thing]) -> list[Thing]:
     things = list(things)
     visits: dict[str, int] = {}
     for thing in things:
-        if thing.where != HOST and _leads_elsewhere(thing):
+        if thing.where != HOST and leads_elsewhere(thing):
             visits.setdefault(thing.where, len(visits))
 
     def turn(thing: Thing) -> tuple[int, int, int]:
@@ -198,7 +198,7 @@ def in_order(things: Iterable[Thing]) -> list[Thing]:
     return sorted(things, key=turn)
 
 
-def _leads_elsewhere(thing: Thing) -> bool:
+def leads_elsewhere(thing: Thing) -> bool:
     """True if it comes with a link of another namespace, as a veth with its peer."""
     return any(key[0] == "link" and key[1] != thing.where for key in thing.makes)
 

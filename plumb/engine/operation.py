@@ -6,7 +6,8 @@ containers are one plan, one line in the journal, and a few sends of netlink mes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 from plumb.address import IPAddress, IPNetwork
@@ -18,6 +19,7 @@ from plumb.engine.lookup import ChangedIntent
 from plumb.engine.roots import leavings
 from plumb.engine.rule_order import OrderedKernel, reordering
 from plumb.frozen import replace
+from plumb.kernel import agent_client
 from plumb.kernel.events import journal
 from plumb.kernel.system import System
 from plumb.model.cnm import Endpoint, Network, Sandbox
@@ -304,6 +306,22 @@ class Operation(ChangedIntent):
         before, after, _ = self.work_out(now)
         return plan(before.values(), after.values())
 
+    @contextmanager
+    def _writing_ahead(self, number: int, change: Change) -> Iterator[None]:
+        """Write the change as long as the agent works, in a with block that carries it out.
+
+        How commands end that the operation ends is not known before they have.
+        """
+        if self._endings:
+            yield
+            return
+        try:
+            with agent_client.meanwhile(lambda: self.store.prepare(number, change)):
+                yield
+        except BaseException:
+            self.store.rollback()
+            raise
+
     def carry_out(self, now: Look | None = None) -> None:
         """Do it: journal, kernel, record; or take it all back.
 
@@ -318,7 +336,8 @@ class Operation(ChangedIntent):
         leavings.refuse(steps, self.kernel)
         number = self.store.begin(before.values(), after.values(), change)
         try:
-            carry_out(steps, self.kernel)
+            with self._writing_ahead(number, change):
+                carry_out(steps, self.kernel)
         except StepFailed as failure:
             # What stood on something that came back only later can be undone by now.
             failure.stuck = restore(before, failure.made, self.kernel)

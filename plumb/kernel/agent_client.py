@@ -12,8 +12,9 @@ import json
 import os
 import select
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -290,6 +291,34 @@ def announce(folder: str, targets: Sequence[Target], at_once: bool) -> bool:
     return answer.get("done") == len(targets)
 
 
+class _Waiting(threading.local):
+    """Work that a thread does when it waits for an agent."""
+
+    work: Callable[[], None] | None = None
+
+    def use(self) -> None:
+        """Do the work, if it is not done yet."""
+        work, self.work = self.work, None
+        if work is not None:
+            work()
+
+
+_WAITING = _Waiting()
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do some work while the agent does its own, the first time that it is asked in a with block.
+
+    Where it is not asked at all, the work is left undone.
+    """
+    _WAITING.work = work
+    try:
+        yield
+    finally:
+        _WAITING.work = None
+
+
 def ask(folder: str, request: dict[str, Any], deadlines: Deadlines) -> dict[str, Any]:
     """Ask a folder's agent.
 
@@ -298,6 +327,7 @@ def ask(folder: str, request: dict[str, Any], deadlines: Deadlines) -> dict[str,
     """
     with agent_socket.connected(folder, deadlines.answer) as agent:
         agent.sendall(json.dumps(request).encode() + b"\n")
+        _WAITING.use()
         line = bytearray()
         while not line.endswith(b"\n"):
             part = agent.recv(1 << 16)

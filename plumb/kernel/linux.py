@@ -12,13 +12,20 @@ from plumb.kernel.netlink import nfnetlink
 from plumb.kernel.netns import namespaces, proc_sys
 from plumb.kernel.own_paths import require_below
 from plumb.kernel.writer import Writer
-from plumb.kernel.writers import WRITERS
-from plumb.plan import Step, StepFailed
-from plumb.things import Thing
+from plumb.kernel.writers import IPTABLES, NETLINK, NFTABLES, SYSCTL, WRITERS
+from plumb.plan import Step, StepFailed, leads_elsewhere
+from plumb.things import HOST, Thing
 from plumb.things.host_ports import HostPort
 from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up, Veth
+
+Visit = tuple[str, Sequence[Step]]
+"""A namespace's file, and the steps that are taken there one after the other."""
+IN_PARALLEL = (IPTABLES, NETLINK, NFTABLES, SYSCTL)
+"""Writers that keep nothing of what they write in this process, and start no process that stays."""
+MANY = 64
+"""Visits from which on a fork for half of them costs less than it saves."""
 
 
 class LinuxKernel:
@@ -99,8 +106,57 @@ class LinuxKernel:
 
     def _take(self, steps: Sequence[Step]) -> None:
         done: list[Step] = []
-        for where, visit in groupby(steps, key=lambda step: step.thing.where):
-            mine = list(visit)
+        visits = [
+            (where, list(visit))
+            for where, visit in groupby(steps, key=lambda step: step.thing.where)
+        ]
+        for apart, several in groupby(visits, key=self._is_apart):
+            some = list(several)
+            if apart and len(some) >= MANY and _may_fork():
+                self._go_to_in_halves(some, done)
+            else:
+                self._go_to(some, done)
+
+    def _is_apart(self, visit: Visit) -> bool:
+        """True if all steps of a visit are the kernel's, and about its namespace alone."""
+        where, steps = visit
+        return where != HOST and all(
+            self._writers[type(step.thing)] in IN_PARALLEL and not leads_elsewhere(step.thing)
+            for step in steps
+        )
+
+    def _go_to_in_halves(self, visits: Sequence[Visit], done: list[Step]) -> None:
+        """Take the steps of half of the visits here, and those of the others in a fork."""
+        from plumb.kernel.netns.fork_beside import beside  # lazy, as below
+
+        own, others = visits[: len(visits) // 2], visits[len(visits) // 2 :]
+        steps = [step for _, mine in others for step in mine]
+        numbers = {id(step): number for number, step in enumerate(steps)}
+
+        def take_others() -> tuple[list[int], StepFailed | None]:
+            made: list[Step] = []
+            failed = self._failure(others, made)
+            taken = [numbers[id(step)] for step in made]
+            return taken, failed and StepFailed(failed.cause, failed.step, [])
+
+        with beside(take_others) as value:
+            failed = self._failure(own, done)
+            taken, others_failed = value()
+        done += [steps[number] for number in taken]
+        first = failed or others_failed
+        if first is not None:
+            raise StepFailed(first.cause, first.step, done) from first
+
+    def _failure(self, visits: Sequence[Visit], done: list[Step]) -> StepFailed | None:
+        try:
+            self._go_to(visits, done)
+        except StepFailed as failed:
+            return failed
+        return None
+
+    def _go_to(self, visits: Sequence[Visit], done: list[Step]) -> None:
+        """Take the steps of each visit, one after the other; `done` gets those that are taken."""
+        for where, mine in visits:
             if (
                 where
                 and all(step.after is None for step in mine)
@@ -146,3 +202,9 @@ class LinuxKernel:
                 KernelRefused
             ):  # all has been built: an old flow that lasts is no reason to take it down
                 conntrack_flush.forget(ports)
+
+
+def _may_fork() -> bool:
+    from plumb.kernel.netns import fork_beside  # lazy: few operations are about many sandboxes
+
+    return fork_beside.possible()

@@ -5,6 +5,7 @@
     sqlite          the store in an SQLite file
     sqlite_schema   its tables and their versions
     sqlite_change   a change written into them
+    sqlite_ahead    a change written before it is known whether it counts
     reserve         the disk space that is kept for what frees some
     salvage         what can still be read of a damaged file, and what is wrong with it
     writers_lock    the turn of those who change a root
@@ -35,8 +36,8 @@ CLAIM = "claim"
 class Store(Protocol):
     """Record of one root.
 
-    Readers see whole changes: all of an operation or nothing of it. A caller of `begin`, `finish`,
-    `abandon`, `remark`, `begin_reset` or `empty` holds the lock.
+    Readers see whole changes: all of an operation or nothing of it. A caller of `begin`, `prepare`,
+    `rollback`, `finish`, `abandon`, `remark`, `begin_reset` or `empty` holds the lock.
     """
 
     @property
@@ -141,6 +142,12 @@ class Store(Protocol):
         Returns:
             Its number in the journal.
         """
+
+    def prepare(self, number: int, change: Change) -> None:
+        """Write an operation's change, as long as others do the work, for `finish` to count it."""
+
+    def rollback(self) -> None:
+        """Undo what `prepare` has written: the operation has failed."""
 
     def finish(self, number: int, change: Change) -> None:
         """Make an operation's change count, and strike it from the journal, both or neither."""

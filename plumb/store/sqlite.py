@@ -40,16 +40,16 @@ from plumb.store.change import (
     write_entry,
 )
 from plumb.store.salvage import DAMAGED_HINT, tells
+from plumb.store.sqlite_ahead import Ahead
 from plumb.store.sqlite_change import apply, key_text
 from plumb.store.sqlite_schema import (
     MEMORY,
     NO_FILE,
     TABLES,
     among,
-    connect,
-    connect_read_only,
     durable,
     identity,
+    opened,
     transaction,
     unwritable,
 )
@@ -92,29 +92,14 @@ class SqliteStore:
         made = not os.path.exists(self._layout.root)
         if create and not there:
             self._make_root()
-        self._open(self._layout.database if create or there else MEMORY)
+        where = self._layout.database if create or there else MEMORY
+        self._db = opened(where, self._layout.reserve)
+        self._ahead = Ahead(self._db)
         self._file = identity(self._layout.database)
         if create:
             reserve.keep(self._layout.reserve)
         if create and not there and made:
             self.remark("root", "made")
-
-    def _open(self, where: str) -> None:
-        """Open the file; on a full disk with the reserve's space, else for reading only."""
-        try:
-            self._db = connect(where)
-        except sqlite3.Error as error:
-            if where == MEMORY or reserve.primary(error) not in reserve.READ_ONLY:
-                raise
-            self._open_without_space(where)
-
-    def _open_without_space(self, where: str) -> None:
-        if reserve.free(self._layout.reserve):
-            with suppress(sqlite3.Error):
-                self._db = connect(where)
-                reserve.keep(self._layout.reserve)
-                return
-        self._db = connect_read_only(where)
 
     def _make_root(self) -> None:
         try:
@@ -330,11 +315,23 @@ class SqliteStore:
 
         def work() -> None:
             with durable(self._db):
-                apply(self._db, change, self._texts)
-                self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
+                self._finish(number, change)
 
-        self._write(work, self._frees)
+        if not self._ahead.commit(number):
+            self._write(work, self._frees)
         self._texts = Texts()
+
+    def prepare(self, number: int, change: Change) -> None:
+        """Write a change, which `finish` makes count; where that fails, `finish` writes it."""
+        self._ahead.write(number, lambda: self._finish(number, change))
+
+    def _finish(self, number: int, change: Change) -> None:
+        apply(self._db, change, self._texts)
+        self._db.execute("DELETE FROM journal WHERE number = ?", (number,))
+
+    def rollback(self) -> None:
+        """Undo what `prepare` has written."""
+        self._ahead.rollback()
 
     def abandon(self, number: int) -> None:
         """Strike an operation that was taken back from the journal; nothing else changes."""
@@ -394,6 +391,6 @@ for _name in (
     *("get", "named", "prefixed", "all", "endpoints", "number", "taken", "holder", "count", "hint"),
     *("ports", "remotes", "services", "things", "things_of", "things_under", "thing", "previous"),
     *("things_of_owners", "things_with", "previous_of", "owners", "owners_of", "unfinished"),
-    *("meta", "remark", "begin", "finish", "abandon", "empty"),
+    *("meta", "remark", "begin", "prepare", "finish", "rollback", "abandon", "empty"),
 ):
     setattr(SqliteStore, _name, tells(_name, getattr(SqliteStore, _name)))

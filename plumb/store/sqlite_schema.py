@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from plumb.errors import Broken
+from plumb.store import reserve
 
 VERSION = 4
 PORTS = """
@@ -89,6 +90,29 @@ def connect(where: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def opened(where: str, kept: str) -> sqlite3.Connection:
+    """Open a store's file; on a full disk with the reserve's space, else for reading only.
+
+    Args:
+        where: the file's path, or MEMORY.
+        kept: the reserve's path.
+
+    Raises:
+        Broken, sqlite3.Error: as `connect`.
+    """
+    try:
+        return connect(where)
+    except sqlite3.Error as error:
+        if where == MEMORY or reserve.primary(error) not in reserve.READ_ONLY:
+            raise
+    if reserve.free(kept):
+        with suppress(sqlite3.Error):
+            db = connect(where)
+            reserve.keep(kept)
+            return db
+    return connect_read_only(where)
 
 
 def connect_read_only(where: str) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ import pytest
 from plumb import Broken, Host, StepFailed
 from plumb.engine import repair
 from plumb.errors import KernelRefused
+from plumb.kernel import agent_client
 from plumb.kernel.memory import MemoryKernel
 from plumb.model.paths import Layout
 from plumb.plan import Step
@@ -75,6 +76,48 @@ class Interrupted(MemoryKernel):
         self.taken += steps
         if left >= 0:
             raise KeyboardInterrupt
+
+
+class AtAnAgent(MemoryKernel):
+    """A host whose agent is at work on an operation when that fails, or is interrupted.
+
+    Attributes:
+        end: what comes then, once.
+    """
+
+    end: BaseException | None = None
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Ask the agent, which takes all steps, or the first of them."""
+        agent_client._WAITING.use()
+        end, self.end = self.end, None
+        super().take(steps[:1] if end is not None else steps)
+        if isinstance(end, StepFailed):
+            raise StepFailed(end.cause, steps[1], steps[:1])
+        if end is not None:
+            raise end
+
+
+REFUSED = StepFailed(KernelRefused("hold a port", said="not today"), Step(None, Up("x")), [])
+
+
+@pytest.mark.parametrize("end", [REFUSED, KeyboardInterrupt()], ids=["refused", "interrupted"])
+def test_what_is_written_while_the_agent_works_does_not_count_yet(
+    tmp_path: Path, end: BaseException
+) -> None:
+    """An operation that fails then is not on record, and the next one is carried out."""
+    kernel = AtAnAgent(FRESH)
+    with Host(tmp_path / "root", kernel=kernel) as host:
+        host.create_network("n1")
+        before = host.networks(), host.store.things()
+        kernel.end = end
+        with pytest.raises(type(end)):
+            host.create_network("n2")
+        with Host(tmp_path / "root", kernel=kernel) as other:
+            assert (other.networks(), other.store.things()) == before
+            assert other.store.unfinished() == []
+        host.create_network("n2")
+        assert host.check() == []
 
 
 @pytest.mark.parametrize("network", ["n1", "none", "host"])

@@ -57,6 +57,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], Counter[object]
     count(setns, "go", VISIT)
 
     def counting(work: Work) -> Counter[object]:
+        codec._READ.clear()
         seen.clear()
         work()
         return Counter(seen)

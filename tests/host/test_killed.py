@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,11 +21,14 @@ from statistics import median
 
 import pytest
 
+from plumb.kernel import linux
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
-from tests import labs
+from plumb.kernel.netns.namespaces import entered
+from tests import REPOSITORY, labs
 from tests.host.trial_hosts import MARK, end_all, fork_plumb, host, marked, plumb
 from tests.labs import Lab
+from tests.programs import running
 from tests.sampling import share
 from tests.waiting import until
 
@@ -200,3 +204,37 @@ def test_what_a_killed_command_has_set_off_is_waited_for(lab: Lab, tmp_path: Pat
     plumb(lab, "check")
     plumb(lab, "network", "prune", "-f")
     assert "-i br-" not in labs.sh("iptables-save")
+
+
+MANY = """
+from plumb import Host
+with Host({root!r}) as host, host.operation() as tx:
+    for number in range({count}):
+        tx.run(f"c{{number}}", network="base")
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_operation_of_two_processes_leaves_all_or_nothing(lab: Lab) -> None:
+    """A fork that builds half of many sandboxes ends with its caller, before the next turn."""
+    chance, count = random.Random(f"{SEED} many"), linux.MANY + 6
+    print(f"seed {SEED}")
+    program = [sys.executable, "-c", MANY.format(root=str(lab.root), count=count)]
+    build(lab, CASES["network connect"])
+    took = []
+    for number in range(share(10) + 1):
+        start = time.monotonic()
+        with entered(lab.netns), running(program, cwd=REPOSITORY) as builder:
+            if number == 0:
+                assert builder.wait() == 0
+                took.append(time.monotonic() - start)
+            else:
+                time.sleep(chance.uniform(0.3, 1) * took[0])
+        with lab.host() as known:
+            known.revive()
+            built = [box.name for box in known.containers() if box.name != "box"]
+            assert len(built) in (0, count), number
+            assert known.check() == [], number
+            with known.operation() as tx:
+                for name in built:
+                    tx.remove(name, force=True)

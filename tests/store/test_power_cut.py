@@ -38,7 +38,10 @@ for number in range(int(sys.argv[2])):
     long = (("x", "y" * 3000),)
     net = Network(f"{number:064x}", f"n{number}", "bridge", number=number, options=long)
     change = Change(put=(net,))
-    store.finish(store.begin([], [], change), change)
+    begun = store.begin([], [], change)
+    if number % 2:
+        store.prepare(begun, change)
+    store.finish(begun, change)
     with suppress(FileNotFoundError):
         os.unlink(f"{layout.root}/done-{number}")
     store.close()

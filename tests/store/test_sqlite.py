@@ -17,7 +17,7 @@ from plumb.errors import Broken, Conflict, Invalid
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.ports import Port
-from plumb.store import sqlite, sqlite_schema
+from plumb.store import sqlite_schema
 from plumb.store.change import Change
 from plumb.store.sqlite import SqliteStore
 from plumb.store.writers_lock import writers_turn
@@ -255,6 +255,70 @@ def test_remarks(store: SqliteStore) -> None:
     assert store.meta("host") == "x"
 
 
+# -- a change that is written ahead ------------------------------------------------
+
+
+@pytest.fixture
+def reader(store: SqliteStore) -> Iterator[SqliteStore]:
+    """Somebody else who reads the same file."""
+    made = SqliteStore(store._layout)
+    yield made
+    made.close()
+
+
+def test_a_prepared_change_counts_when_it_is_finished(
+    store: SqliteStore, reader: SqliteStore
+) -> None:
+    """Nobody else sees it before, and its journal entry stands until then."""
+    change = Change(put=(net("a"),))
+    number = store.begin([], [], change)
+    store.prepare(number, change)
+    assert reader.all(Network) == []
+    assert [entry.number for entry in reader.unfinished()] == [number]
+    store.finish(number, change)
+    assert reader.all(Network) == [net("a")]
+    assert reader.unfinished() == []
+
+
+def test_a_prepared_change_is_undone(store: SqliteStore, reader: SqliteStore) -> None:
+    """The operation has failed: its journal entry is there for who takes back what it did."""
+    change = Change(put=(net("a"),))
+    number = store.begin([], [], change)
+    store.prepare(number, change)
+    store.rollback()
+    assert store.all(Network) == []
+    assert [entry.number for entry in store.unfinished()] == [number]
+    store.abandon(number)
+    apply(store, Change(put=(net("b"),)))
+    assert reader.all(Network) == [net("b")]
+
+
+def test_what_could_not_be_prepared_is_written_at_the_end(
+    store: SqliteStore, reader: SqliteStore
+) -> None:
+    """As where the disk was full for a moment, or somebody else had the file."""
+    change = Change(put=(net("a"),))
+    number = store.begin([], [], change)
+    store._db.execute("PRAGMA busy_timeout = 0")
+    reader._db.execute("BEGIN IMMEDIATE")
+    store.prepare(number, change)
+    reader._db.execute("ROLLBACK")
+    assert store.all(Network) == []
+    store.finish(number, change)
+    assert reader.all(Network) == [net("a")]
+
+
+def test_a_prepared_change_waits_for_the_disk(store: SqliteStore) -> None:
+    """A command that has succeeded outlasts a power cut, whenever it was written."""
+    change = Change(put=(net("a"),))
+    number = store.begin([], [], change)
+    store.prepare(number, change)
+    full, normal = 2, 1
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (full,)
+    store.finish(number, change)
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (normal,)
+
+
 # -- the journal ---------------------------------------------------------------
 
 
@@ -329,11 +393,11 @@ def test_a_reset_may_come_while_it_is_opened(
     connect = sqlite_schema.connect
 
     def after_a_reset(where: str) -> sqlite3.Connection:
-        monkeypatch.setattr(sqlite, "connect", connect)
+        monkeypatch.setattr(sqlite_schema, "connect", connect)
         shutil.rmtree(layout.root)
         return connect(where)
 
-    monkeypatch.setattr(sqlite, "connect", after_a_reset)
+    monkeypatch.setattr(sqlite_schema, "connect", after_a_reset)
     made = SqliteStore(layout, create=True)
     assert made.current
     made.close()
