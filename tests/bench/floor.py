@@ -87,9 +87,9 @@ class Floor:
     def _sort_line(self, words: list[str], line: str) -> None:
         match words:
             case ["ip", *rest]:
-                self._host.append(_batched(rest))
+                self._host.append(batched(rest))
             case ["nsenter", where, "ip", *rest]:
-                self._inside.setdefault(where.removeprefix("--net="), []).append(_batched(rest))
+                self._inside.setdefault(where.removeprefix("--net="), []).append(batched(rest))
             case ["nsenter", where, "sysctl", "-qw", setting]:
                 name, value = setting.split("=", 1)
                 self._sysctls.setdefault(where.removeprefix("--net="), []).append(
@@ -147,8 +147,8 @@ class Floor:
             sh(f"{_spoken(tool)}-restore --wait --noflush {self._folder}/{tool}")
 
 
-def _batched(words: list[str]) -> str:
-    """A line for `ip -batch`, which takes no family flag: the addresses say it."""
+def batched(words: list[str]) -> str:
+    """What stands behind `ip`, for `ip -batch`: no family flag, as the addresses say it."""
     return shlex.join(words[1:] if words[0] in ("-4", "-6") else words)
 
 

@@ -23,8 +23,8 @@ from plumb.kernel.writers import WRITERS
 from plumb.plan import Step
 from plumb.store.sqlite import SqliteStore
 from tests.bench import floor
-from tests.bench.bulk import cleaned, namespaces_now
-from tests.bench.figures import Report, rounds, timed
+from tests.bench.at_rest import at_rest
+from tests.bench.figures import Report, clocked, rounds
 from tests.labs import lab, sh
 
 SECTION, RUN, REMOVE = "where a container's milliseconds go", "run -d", "rm -f"
@@ -34,6 +34,7 @@ POINTS: Sequence[tuple[Any, str, str]] = (
     (operation.Operation, "work_out", "planning"),
     (operation, "plan", "planning"),
     (SqliteStore, "begin", RECORD),
+    (SqliteStore, "prepare", RECORD),
     (SqliteStore, "finish", RECORD),
     (carrier, "await_running", "waiting for carrier"),
     (announce_endpoints, "announce", "announcement"),
@@ -123,8 +124,9 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
                 (REMOVE, lambda: host.remove("c", force=True)),
             ):
                 steps.clear()
+                at_rest()
                 with parts.watched():
-                    clock = timed(partial(parts.begun, work))
+                    clock = clocked(partial(parts.begun, work))
                     found = parts.end()
                 for part, took in (*found.items(), (PROCESSOR, sum(found.values()))):
                     table.add(part, column, took)
@@ -134,16 +136,22 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
             table.add(FLOOR, RUN, come)
             table.add(FLOOR, REMOVE, gone)
         host.reset()
+    for column, words, limit in (
+        (RUN, "run -d, to ip -batch and iptables-restore", 1),
+        (REMOVE, "rm -f, to ip link del and the namespace's end", 1.3),
+    ):
+        ratio = table.median(CLOCK, column) / table.median(FLOOR, column)
+        report.target(words, ratio, limit, "times")
 
 
 def _by_tools(root: str, steps: list[Sequence[Step]]) -> tuple[float, float]:
     """Milliseconds in which the system's tools make the same, and delete link and namespace."""
-    before = namespaces_now()
     with lab() as other, entered(other.netns):
         work = floor.Floor(other, root, steps, False)
-        come = sum(timed(task) for task in work.tasks.values())
+        at_rest()
+        come = sum(clocked(task) for task in work.tasks.values())
         link = sh("ip -br link show type veth").split("@")[0]
         box = next((other.root / "netns").iterdir())
-        gone = timed(lambda: sh(f"ip link del {link}; umount -l {box}; rm {box}"))
-    cleaned(before, 1, 0)  # the kernel takes it down with a lock that links need, too
+        at_rest()
+        gone = clocked(lambda: sh(f"ip link del {link}; umount -l {box}; rm {box}"))
     return come, gone

@@ -7,11 +7,15 @@ in a shell. Each has a lab host of its own, and they take turns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from plumb.kernel.netns.namespaces import entered
-from tests.bench.figures import Report, rounds, timed
+from tests.bench.at_rest import at_rest
+from tests.bench.figures import Report, clocked, rounds
 from tests.labs import lab
 
 LIBRARY, COMMAND = "library", "command line"
+PUBLISHED = ["8080:80"]
 
 
 def measure(report: Report, wanted: int, seconds: float) -> None:
@@ -19,22 +23,36 @@ def measure(report: Report, wanted: int, seconds: float) -> None:
     table = report.section("one at a time", LIBRARY, COMMAND)
     with lab() as ours, lab() as theirs, entered(ours.netns), ours.host() as host:
 
-        def command(*argv: str) -> float:
+        def command(row: str, *argv: str) -> None:
             with entered(theirs.netns):
-                return timed(lambda: theirs.command(*argv))
+                at_rest()
+                table.add(row, COMMAND, clocked(lambda: theirs.command(*argv)))
+
+        def library(row: str, work: Callable[[], object]) -> None:
+            at_rest()
+            table.add(row, LIBRARY, clocked(work))
 
         host.create_network("home")
-        command("network", "create", "home")
+        host.run("other", network="home")
+        with entered(theirs.netns):
+            theirs.command("network", "create", "home")
+            theirs.command("run", "-d", "--name", "other", "--network", "home")
         for _ in rounds(wanted, seconds):
-            table.add("network create", LIBRARY, timed(lambda: host.create_network("n")))
-            table.add("network create", COMMAND, command("network", "create", "n"))
-            table.add("run -d", LIBRARY, timed(lambda: host.run("c", network="home")))
-            table.add("run -d", COMMAND, command("run", "-d", "--name", "c1", "--network", "home"))
-            table.add("network connect", LIBRARY, timed(lambda: host.connect("n", "c")))
-            table.add("network connect", COMMAND, command("network", "connect", "n", "c1"))
-            table.add("rm -f", LIBRARY, timed(lambda: host.remove("c", force=True)))
-            table.add("rm -f", COMMAND, command("rm", "-f", "c1"))
-            table.add("network rm", LIBRARY, timed(lambda: host.remove_network("n")))
-            table.add("network rm", COMMAND, command("network", "rm", "n"))
+            library("network create", lambda: host.create_network("n"))
+            command("network create", "network", "create", "n")
+            library("run -d", lambda: host.run("c", network="home"))
+            command("run -d", "run", "-d", "--name", "c1", "--network", "home")
+            library("network connect", lambda: host.connect("n", "c"))
+            command("network connect", "network", "connect", "n", "c1")
+            library("rm -f", lambda: host.remove("c", force=True))
+            command("rm -f", "rm", "-f", "c1")
+            library("network rm", lambda: host.remove_network("n"))
+            command("network rm", "network", "rm", "n")
+            library("run -d -p", lambda: host.run("p", network="home", publish=PUBLISHED))
+            host.remove("p", force=True)
         host.reset()
-        command("reset", "--force")
+        with entered(theirs.netns):
+            theirs.command("reset", "--force")
+    report.target(
+        "run with a published port, by the library", table.median("run -d -p", LIBRARY), 7
+    )

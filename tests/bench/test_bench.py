@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from tests import REPOSITORY
-from tests.bench import cli, observers, parts, picture, ports
+from tests.bench import at_scale, cli, observers, parts, picture, ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ROWS = {
-    "one at a time": {"network create", "run -d", "network connect", "rm -f", "network rm"},
+    "one at a time": {
+        *("network create", "run -d", "network connect", "rm -f", "network rm", "run -d -p")
+    },
     parts.SECTION: {
         *(part for _, _, part in parts.POINTS),
         *("file", "firewall", "namespace", "netlink", "sysctl"),
@@ -30,7 +32,7 @@ ROWS = {
     "a command line, with an agent": {*cli.LINES, cli.BARE},
     "in bulk, per endpoint": {"10 endpoints", "50 endpoints"},
     "of which the floor, per endpoint": {"10 endpoints", "50 endpoints"},
-    "one more, by the library": {"connect", "disconnect", "ip link add, into that bridge"},
+    "one more, by the library": {"connect", "disconnect", at_scale.BATCH, at_scale.CABLE},
     observers.SECTION: {*observers.LINES, observers.RESET},
     "one more published port": {
         f"{what}, {name}" for name in ports.FIREWALLS for what in ("publish", "take back")
@@ -102,7 +104,7 @@ def test_parts_are_drawn(quick: tuple[str, Any]) -> None:
 def test_every_target_has_its_line(quick: tuple[str, Any]) -> None:
     """Each target is printed, with whether it was reached."""
     targets = quick[1]["targets"]
-    assert len(targets) == 32
+    assert len(targets) == 36
     for target in targets:
         assert f"{'reached' if target['reached'] else 'MISSED '}  {target['target']}" in quick[0]
 
