@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from plumb.engine.reader import Reader
 from plumb.explain.kinds import reason
@@ -14,6 +14,9 @@ from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.things import Thing
 from plumb.things.links import Veth
 from plumb.things.sandbox import Namespace
+
+MOST_OWNERS = 24
+"""Owners that are named of one thing."""
 
 
 @frozen
@@ -27,6 +30,7 @@ class Explanation:
         reason: see there.
         thing: plumb's value, None for an object that plumb has not made.
         made_by: its maker.
+        others: how many further owners there are, of what many containers share.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Explanation:
     reason: Reason
     thing: Thing | None = None
     made_by: str = "plumb"
+    others: int = 0
 
 
 @frozen
@@ -69,26 +74,25 @@ class Found:
 class Record:
     """plumb's record, with the names that people use for its parts.
 
+    Containers and their endpoints are read as they are asked for.
+
     Args:
         reader: the record.
     """
 
     def __init__(self, reader: Reader) -> None:
-        self._store = reader.store
+        self._store, self._layout = reader.store, reader.layout
         self._networks = {net.id: net for net in reader.networks()}
-        self._boxes = {box.id: box for box in self._store.all(Sandbox)}
-        self._ends = {end.id: end for end in self._store.all(Endpoint)}
-        self._places = dict(self._named_places(reader))
+        self._places = {"": "host", **dict(self._of_clusters())}
+        self._boxes: dict[str, Sandbox | None] = {}
 
-    def _named_places(self, reader: Reader) -> Iterator[tuple[str, str]]:
-        yield "", "host"
-        for box in self._boxes.values():
-            yield reader.layout.place(box), box.name
+    def _of_clusters(self) -> Iterator[tuple[str, str]]:
+        """Namespaces of multi-host networks."""
         for net in self._networks.values():
             if net.multi_host:
                 yield net.overlay.netns, f"overlay {net.name}"
                 own = balancer_sandbox(net.id, net.overlay.ingress)
-                yield reader.layout.namespace(own), f"balancer {net.name}"
+                yield self._layout.namespace(own), f"balancer {net.name}"
 
     def things(self) -> list[Thing]:
         """List all things that plumb has made on this host."""
@@ -97,30 +101,51 @@ class Record:
     def find(self, subject: Subject) -> Found:
         """Find what a subject means: things, or all things of a container or network."""
         subject = replace(subject, text=normal(subject.text))
-        things = self._store.things()
-        if subject.place:
-            things = [one for one in things if self._reaches(one, subject.place)]
-        exact = [] if subject.place else self._of_owner(subject.text)
+        owners = [] if subject.place else self._owners_called(subject.text)
+        exact = self._of_owners(owners)
+        things = self._candidates(subject)
         exact = exact or [one for one in things if subject.is_(one)]
         named = {one.key for one in exact}
         related = [one for one in things if one.key not in named and subject.is_in(one)]
-        return Found(tuple(map(self.explain, exact)), tuple(map(self.explain, related)))
-
-    def _of_owner(self, name: str) -> list[Thing]:
-        """List the things of a container or network of this name or id."""
-        owners = [f"net:{net.id}" for net in self._networks.values() if name in (net.name, net.id)]
-        for box in self._boxes.values():
-            if name in (box.name, box.id):
-                owners.append(f"ctr:{box.id}")
-                owners += [f"ep:{end.id}" for end in self._ends.values() if end.sandbox == box.id]
-        return list(
-            {one.key: one for owner in owners for one in self._store.things(owner)}.values()
+        return Found(
+            tuple(self.explain(one, owners) for one in exact), tuple(map(self.explain, related))
         )
 
-    def explain(self, thing: Thing) -> Explanation:
-        """Explain a thing."""
-        owners = tuple(sorted(self._owner(owner) for owner in self._store.owners(thing.key)))
-        return Explanation(str(thing), self.place(thing), owners, reason(thing), thing)
+    def _candidates(self, subject: Subject) -> list[Thing]:
+        """List the things that a subject could mean or be mentioned by."""
+        namespace = self._namespace(subject.place) if subject.place else ""
+        if namespace is None:
+            return []
+        folder, _, file = namespace.rpartition("/")
+        words = [*subject.recorded, *([file] if folder == self._layout.namespaces else [])]
+        things = self._store.things_saying(*words) if words else self._store.things()
+        return [one for one in things if not subject.place or _reaches(one, namespace)]
+
+    def _owners_called(self, name: str) -> list[str]:
+        """List what belongs to a container or network of this name or id."""
+        owners = [f"net:{net.id}" for net in self._networks.values() if name in (net.name, net.id)]
+        box = self._box_called(name)
+        if box is not None:
+            owners.append(f"ctr:{box.id}")
+            owners += [f"ep:{end.id}" for end in self._store.endpoints(sandbox=box.id)]
+        return owners
+
+    def _of_owners(self, owners: Sequence[str]) -> list[Thing]:
+        found = self._store.things_of_owners(owners)
+        return list({one.key: one for owner in owners for one in found.get(owner, ())}.values())
+
+    def explain(self, thing: Thing, first: Collection[str] = ()) -> Explanation:
+        """Explain a thing.
+
+        Args:
+            first: owners to name first, where a thing has more than are named.
+        """
+        owners = sorted(self._store.owners(thing.key), key=lambda one: one not in first)
+        named = tuple(sorted(map(self._owner, owners[:MOST_OWNERS])))
+        others = len(owners) - len(named)
+        return Explanation(
+            str(thing), self.place(thing), named, reason(thing), thing, others=others
+        )
 
     def place(self, thing: Thing) -> str:
         """Name the namespace that a thing is in; of a namespace itself, whose it is."""
@@ -128,12 +153,23 @@ class Record:
 
     def name_of(self, namespace: str) -> str:
         """Name a namespace by its file, as people call it."""
-        return self._places.get(namespace, namespace)
+        if namespace not in self._places:
+            self._places[namespace] = self._name_of_box(namespace) or namespace
+        return self._places[namespace]
 
-    def _reaches(self, thing: Thing, place: str) -> bool:
-        """True if a thing is in a namespace, or is a veth pair with an end there."""
-        ends = (self.place(thing), self._places.get(getattr(thing, "peer_ns", ""), ""))
-        return place in ends
+    def _name_of_box(self, namespace: str) -> str:
+        folder, _, file = namespace.rpartition("/")
+        boxes = self._store.prefixed(Sandbox, file) if folder == self._layout.namespaces else []
+        return boxes[0].name if boxes else ""
+
+    def _namespace(self, place: str) -> str | None:
+        """The namespace of a name; None where nothing has it."""
+        known = {name: namespace for namespace, name in self._places.items()}
+        box = self._box_called(place) if place not in known else None
+        return self._layout.place(box) if box is not None else known.get(place)
+
+    def _box_called(self, name: str) -> Sandbox | None:
+        return self._store.named(Sandbox, name) or self._store.get(Sandbox, name)
 
     def _owner(self, owner: str) -> str:
         kind, _, ident = owner.partition(":")
@@ -143,7 +179,7 @@ class Record:
             case "ctr":
                 return f"container {self._box(ident)}"
             case "ep":
-                end = self._ends.get(ident)
+                end = self._store.get(Endpoint, ident)
                 if end is None:
                     return f"endpoint {ident[:12]}"
                 return f"container {self._box(end.sandbox)} on network {self._network(end.network)}"
@@ -157,8 +193,17 @@ class Record:
         return "all networks of this host" if owner == "host" else owner
 
     def _box(self, ident: str) -> str:
-        return self._boxes[ident].name if ident in self._boxes else ident[:12]
+        if ident not in self._boxes:
+            self._boxes[ident] = self._store.get(Sandbox, ident)
+        box = self._boxes[ident]
+        return box.name if box is not None else ident[:12]
 
     def _network(self, ident: str) -> str:
         net: Network | None = self._networks.get(ident)
         return net.name if net is not None else ident[:12]
+
+
+def _reaches(thing: Thing, namespace: str) -> bool:
+    """True if a thing is in a namespace or is it, or is a veth pair with an end there."""
+    own = thing.path if isinstance(thing, Namespace) else thing.where
+    return namespace in (own, getattr(thing, "peer_ns", None))

@@ -55,8 +55,8 @@ def find(reader: Reader, subject: Subject, found: Found) -> Found:
             chains = rule_sets.of_container(failed)
     except (OSError, PlumbError) as error:  # it has ended
         failed.append(str(error))
-    rules = (one for one in reader.store.things_of(Rule) if isinstance(one, Rule))
-    made = {(one.table, one.chain, one.spec) for one in rules if one.ns == namespace}
+    rules = reader.store.things_under("rule", namespace)
+    made = {(one.table, one.chain, one.spec) for one in rules if isinstance(one, Rule)}
     items = explained(name, chains, made, subject.text if subject.place else "")
     return Found((*items, *(unread(name, each) for each in failed)))
 

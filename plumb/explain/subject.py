@@ -35,6 +35,20 @@ from plumb.things.vxlan import FdbEntry, Neighbour
 
 PORT = re.compile(r"(?:port +|:)(\d{1,5})(?:/(tcp|udp|sctp))?")
 MAX_PORT = 65535
+IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
+WORD = re.compile(r"\w+", re.ASCII)
+NUMBER = re.compile(r"\d+|0x[0-9a-f]+")
+"""Words that may stand for a field's default, or for what is counted from others."""
+DEFAULTS = {"127.0.0.11"}
+TOOLS = frozenset(
+    WORD.findall(
+        "A I P VNI address agent at blocks bridge chain clear default destination directory"
+        " dummy element entry fdb file in key link map master namespace neighbour nft of on"
+        " policy priority process proxy record resolver route routing rule state sysctl table"
+        " that the timeouts to up vlan xfrm"
+    )
+)
+"""Words in the texts of things that are no fields' values."""
 LONGEST = 300
 """Letters of a subject; a rule has fewer."""
 
@@ -73,7 +87,7 @@ class Subject:
             return cls(text, port=int(found[1]), protocol=found[2] or "")
         place, slash, name = text.partition("/")
         in_container = slash and re.fullmatch(r"[\w.-]+", name) and not _is_network(text)
-        if in_container and place not in ("", "net", "kernel"):
+        if in_container and place[:1] not in "-!" and place not in ("net", "kernel"):
             return cls(name, place)
         return cls(text)
 
@@ -81,7 +95,7 @@ class Subject:
         """True if the words name the thing itself."""
         if self.port:
             return self._is_port(thing)
-        return self.text in _names(thing)
+        return self.text in words_of(thing)
 
     def is_in(self, thing: Thing) -> bool:
         """True if the words are part of what the thing says."""
@@ -89,6 +103,25 @@ class Subject:
             return False
         said = thing.spec if isinstance(thing, Rule | NftRule) else str(thing)
         return bool(self._pattern.search(said))
+
+    @cached_property
+    def recorded(self) -> tuple[str, ...]:
+        """Words that the record of each thing that is meant has; none where that cannot be told.
+
+        A thing's own words are its fields, which the record has, and words of the tools'. An
+        address of a network and what is a field's default are not in it.
+        """
+        if self.port:
+            return (str(self.port),)
+        if "/" in self.text and _is_network(self.text):
+            return ()
+        found: dict[str, None] = {}
+        for part in re.split(r"[\s/\"']+", self.text):
+            if IPV4.fullmatch(part):
+                found.update({part: None} if part not in DEFAULTS else {})
+            else:
+                found.update((word, None) for word in WORD.findall(part) if word not in TOOLS)
+        return tuple(word for word in found if not NUMBER.fullmatch(word))
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -140,7 +173,7 @@ NAMES: dict[type[Thing], Callable[[Any], tuple[str, ...]]] = {
 """Words that name a thing, by its kind or one that it is of."""
 
 
-def _names(thing: Thing) -> tuple[str, ...]:
+def words_of(thing: Thing) -> tuple[str, ...]:
     kind = next((one for one in type(thing).__mro__ if one in NAMES), None)
     return tuple(filter(None, NAMES[kind](thing))) if kind is not None else ()
 

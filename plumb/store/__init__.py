@@ -111,6 +111,13 @@ class Store(Protocol):
     def things_under(self, *start: str) -> list[Thing]:
         """The things whose keys begin with these words."""
 
+    def things_saying(self, *words: str) -> list[Thing]:
+        """The things whose recorded texts have each of these words, one at least.
+
+        Args:
+            words: of ASCII letters, digits, "_" and ".".
+        """
+
     def thing(self, key: Key) -> Thing | None:
         """The thing under a key."""
 

@@ -226,8 +226,7 @@ class SqliteStore:
         """Things on record, of one owner or of all, in the order in which they came to be."""
         if owner is not None:
             return self.things_of_owners([owner]).get(owner, [])
-        rows = self._db.execute("SELECT kind, json FROM thing ORDER BY number")
-        return things_of(rows.fetchall())
+        return self._things("1", ())
 
     def things_of_owners(self, owners: Sequence[str]) -> dict[str, list[Thing]]:
         """Things on record of each of these owners, in the order in which they came to be."""
@@ -241,17 +240,21 @@ class SqliteStore:
 
     def things_of(self, *kinds: type[Thing]) -> list[Thing]:
         """Things on record of these kinds, for all of which the table is read once."""
-        marks = ",".join("?" * len(kinds))
-        query = f"SELECT kind, json FROM thing WHERE kind IN ({marks}) ORDER BY number"
-        rows = self._db.execute(query, [kind.__name__ for kind in kinds])
-        return things_of(rows.fetchall())
+        names = [kind.__name__ for kind in kinds]
+        return self._things(f"kind IN ({','.join('?' * len(names))})", names)
 
     def things_under(self, *start: str) -> list[Thing]:
         """Things on record whose keys begin with these words, which an index finds."""
-        words = key_text(start).removesuffix("]")
-        query = "SELECT kind, json FROM thing WHERE key >= ? AND key < ? ORDER BY number"
-        rows = self._db.execute(query, (f"{words},", f"{words}-"))  # "-" follows "," in ASCII
-        return things_of(rows.fetchall())
+        words = key_text(start).removesuffix("]")  # below, "-" follows "," in ASCII
+        return self._things("key >= ? AND key < ?", (f"{words},", f"{words}-"))
+
+    def things_saying(self, *words: str) -> list[Thing]:
+        """Things on record whose texts have each of these words, for which SQLite looks."""
+        return self._things(" AND ".join(["instr(json, ?)"] * len(words)), words)
+
+    def _things(self, where: str, values: Sequence[str]) -> list[Thing]:
+        query = f"SELECT kind, json FROM thing WHERE {where} ORDER BY number"
+        return things_of(self._db.execute(query, values).fetchall())
 
     def thing(self, key: Key) -> Thing | None:
         """Thing that is recorded under a key."""
@@ -392,5 +395,6 @@ for _name in (
     *("ports", "remotes", "services", "things", "things_of", "things_under", "thing", "previous"),
     *("things_of_owners", "things_with", "previous_of", "owners", "owners_of", "unfinished"),
     *("meta", "remark", "begin", "prepare", "finish", "rollback", "abandon", "empty"),
+    "things_saying",
 ):
     setattr(SqliteStore, _name, tells(_name, getattr(SqliteStore, _name)))

@@ -46,13 +46,18 @@ def rows(one: Explanation) -> list[tuple[str, str]]:
     reason = one.reason
     found = (
         ("what", f"{reason.what}, {'in' if one.place != 'host' else 'on the'} {one.place}"),
-        ("made by", f"{one.made_by}, for {', '.join(one.owners)}" if one.owners else one.made_by),
+        ("made by", f"{one.made_by}, for {_owners(one)}" if one.owners else one.made_by),
         ("why", reason.why),
         ("option", reason.option),
         ("without it", reason.without),
         ("next", reason.next),
     )
     return [(head, words) for head, words in found if words]
+
+
+def _owners(one: Explanation) -> str:
+    others = [f"{one.others} others"] if one.others else []
+    return ", ".join([*one.owners, *others])
 
 
 def _lines(one: Explanation) -> Iterator[str]:
@@ -79,6 +84,7 @@ def document(found: Found) -> list[dict[str, Any]]:
             "Kind": one.reason.what,
             "MadeBy": one.made_by,
             "Owners": list(one.owners),
+            "OtherOwners": one.others,
             "Why": one.reason.why,
             "Option": one.reason.option,
             "Without": one.reason.without,

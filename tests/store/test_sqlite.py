@@ -183,6 +183,17 @@ def test_things_of_many_owners_are_told_by_owner(store: SqliteStore) -> None:
     assert store.things_of_owners(many) == {many[0]: [BRIDGE, UP], many[-1]: [BRIDGE]}
 
 
+def test_things_are_found_by_words_of_theirs(store: SqliteStore) -> None:
+    """By each of several, in the order in which they came to be."""
+    other = Bridge("br1", "02:00:00:00:00:02")
+    made = ((BRIDGE, None), (UP, None), (other, None))
+    keys = (BRIDGE.key, UP.key, other.key)
+    apply(store, Change(things=made, owners=(("a", keys),)))
+    assert store.things_saying("br0") == [BRIDGE, UP]
+    assert store.things_saying("br0", "02") == [BRIDGE]
+    assert store.things_saying("br2") == []
+
+
 def test_a_thing_passes_from_one_owner_to_another(store: SqliteStore) -> None:
     """In one change, whichever of the two is named first."""
     apply(store, Change(things=((BRIDGE, None),), owners=(("a", (BRIDGE.key,)),)))
