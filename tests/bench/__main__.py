@@ -20,6 +20,7 @@ from tests.bench import (
     cli,
     competitors,
     dns,
+    matrix,
     observers,
     overlay,
     parts,
@@ -40,6 +41,7 @@ class Extent:
         rounds: of what is short; bulk_rounds: by size.
         few, many: how many endpoints are there when one more connects.
         observed: how many containers are there when somebody looks.
+        tried: how many are there when all promises are tried, few and many.
         present: how many containers the other tools have to live with.
         ports: how many are published when one more is.
         mebibytes, connections: sent through a port, and made to it, in one round.
@@ -53,6 +55,7 @@ class Extent:
     few: int
     many: int
     observed: int
+    tried: tuple[int, int]
     present: int
     ports: int
     mebibytes: int
@@ -68,6 +71,7 @@ FULL = Extent(
     few=10,
     many=1000,
     observed=2000,
+    tried=(40, 80),
     present=99,
     ports=500,
     mebibytes=1024,
@@ -82,6 +86,7 @@ QUICK = Extent(
     few=10,
     many=50,
     observed=40,
+    tried=(3, 6),
     present=9,
     ports=20,
     mebibytes=32,
@@ -102,6 +107,7 @@ def measure(extent: Extent) -> Report:
     bulk.measure(report, extent.bulk_rounds, 2 * extent.seconds)
     at_scale.measure(report, extent.few, extent.many, extent.rounds, extent.seconds)
     observers.measure(report, extent.few, extent.observed, extent.rounds, extent.seconds)
+    matrix.measure(report, *extent.tried, extent.rounds, extent.seconds / 3)
     ports.measure(report, extent.ports, extent.rounds, 2 * extent.seconds)
     proxy.measure(report, extent.mebibytes, extent.connections, extent.rounds, extent.seconds)
     dns.measure(report, extent.sandboxes, extent.rounds, extent.seconds)

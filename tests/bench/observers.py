@@ -1,8 +1,8 @@
 """What a look costs where there are few containers and where there are many.
 
 Command lines in forks of this process, which has all imported. What asks about one container or one
-network must not take longer among many; what lists or compares all does. `matrix` is left out: it
-sends a probe for each pair."""
+network must not take longer among many; what lists or compares all does. `matrix`, which sends
+probes for each pair, is measured apart, with fewer containers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ LINES = {
     "network inspect, of half": ["network", "inspect", "crowd0"],
     "port, one": ["port", "guest"],
     "trace, from one to another": ["trace", "guest", "other"],
+    "probe, from one to another": ["probe", "guest", "other"],
     "explain, one": ["explain", "guest"],
     "network ls": ["network", "ls"],
     "ps": ["ps"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests import REPOSITORY
-from tests.bench import at_scale, cli, observers, parts, picture, ports
+from tests.bench import at_scale, cli, matrix, observers, parts, picture, ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -34,6 +34,7 @@ ROWS = {
     "of which the floor, per endpoint": {"10 endpoints", "50 endpoints"},
     "one more, by the library": {"connect", "disconnect", at_scale.BATCH, at_scale.CABLE},
     observers.SECTION: {*observers.LINES, observers.RESET},
+    matrix.SECTION: {matrix.WHOLE, matrix.EACH},
     "one more published port": {
         f"{what}, {name}" for name in ports.FIREWALLS for what in ("publish", "take back")
     },
@@ -104,7 +105,7 @@ def test_parts_are_drawn(quick: tuple[str, Any]) -> None:
 def test_every_target_has_its_line(quick: tuple[str, Any]) -> None:
     """Each target is printed, with whether it was reached."""
     targets = quick[1]["targets"]
-    assert len(targets) == 36
+    assert len(targets) == 37
     for target in targets:
         assert f"{'reached' if target['reached'] else 'MISSED '}  {target['target']}" in quick[0]
 
