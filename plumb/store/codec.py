@@ -10,6 +10,7 @@ import dataclasses
 import json
 import types
 import typing
+from _socket import AF_INET, AF_INET6, inet_pton
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 from functools import cache, lru_cache
@@ -25,7 +26,6 @@ from ipaddress import (
     ip_network,
 )
 from json.encoder import encode_basestring_ascii as quoted
-from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any, TypeVar
 
 T = TypeVar("T")
