@@ -6,8 +6,8 @@ containers are one plan, one line in the journal, and a few sends of netlink mes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 
 from plumb.address import IPAddress, IPNetwork
@@ -306,21 +306,14 @@ class Operation(ChangedIntent):
         before, after, _ = self.work_out(now)
         return plan(before.values(), after.values())
 
-    @contextmanager
-    def _writing_ahead(self, number: int, change: Change) -> Iterator[None]:
-        """Write the change as long as the agent works, in a with block that carries it out.
+    def _ahead(self, number: int, change: Change) -> AbstractContextManager[None]:
+        """Have the change written as long as the agent works, in a with block that asks it.
 
         How commands end that the operation ends is not known before they have.
         """
         if self._endings:
-            yield
-            return
-        try:
-            with agent_client.meanwhile(lambda: self.store.prepare(number, change)):
-                yield
-        except BaseException:
-            self.store.rollback()
-            raise
+            return nullcontext()
+        return agent_client.meanwhile(lambda: self.store.prepare(number, change))
 
     def carry_out(self, now: Look | None = None) -> None:
         """Do it: journal, kernel, record; or take it all back.
@@ -336,9 +329,28 @@ class Operation(ChangedIntent):
         leavings.refuse(steps, self.kernel)
         number = self.store.begin(before.values(), after.values(), change)
         try:
-            with self._writing_ahead(number, change):
+            self._take(steps, before, number, change)
+            if self._endings:
+                from plumb.engine.lifecycle import exit_codes  # lazy: few operations end commands
+
+                change = exit_codes.noted(change, self._endings, self.layout)
+            self.store.finish(number, change)
+        except BaseException:
+            self.store.rollback()  # else recovery would read what does not count
+            raise
+        gone, asked = tuple(self._drop.values()), self._endings
+        changed = Changed(change.put, gone, self._cached, asked, self.killed, self.network)
+        journal.append(self.layout.events, events(changed))
+
+    def _take(
+        self, steps: Sequence[Step], before: Mapping[Key, Thing], number: int, change: Change
+    ) -> None:
+        """Take the steps, or take back those that were taken."""
+        try:
+            with self._ahead(number, change):
                 carry_out(steps, self.kernel)
         except StepFailed as failure:
+            self.store.rollback()
             # What stood on something that came back only later can be undone by now.
             failure.stuck = restore(before, failure.made, self.kernel)
             if any(isinstance(step.before, InChain) for step in steps):
@@ -346,11 +358,3 @@ class Operation(ChangedIntent):
             if not failure.stuck:  # else the journal keeps it, and the next command tries again
                 self.store.abandon(number)
             raise
-        if self._endings:
-            from plumb.engine.lifecycle import exit_codes  # lazy: few operations end commands
-
-            change = exit_codes.noted(change, self._endings, self.layout)
-        self.store.finish(number, change)
-        gone, asked = tuple(self._drop.values()), self._endings
-        changed = Changed(change.put, gone, self._cached, asked, self.killed, self.network)
-        journal.append(self.layout.events, events(changed))

@@ -27,6 +27,8 @@ TABLE_OF: dict[type[Intent], str] = {
     VirtualService: "service",
 }
 """Names of kinds of values: their tables, and what the journal calls them."""
+MANY = 5000
+"""Texts beyond which those of what was read before are forgotten."""
 KINDS: dict[str, type[Intent]] = {name: kind for kind, name in TABLE_OF.items()}
 
 
@@ -91,9 +93,11 @@ class Texts:
     def __init__(self) -> None:
         self._known: dict[int, tuple[object, str]] = {}  # with the value, so that its id stays its
 
-    def know(self, value: Thing, text: str) -> None:
-        """A value has this text."""
-        self._known[id(value)] = value, text
+    def know(self, read: Sequence[tuple[Thing, str]]) -> None:
+        """Values that were read have these texts; who only reads keeps those of the last alone."""
+        if len(self._known) > MANY:
+            self._known.clear()
+        self._known.update((id(value), (value, text)) for value, text in read)
 
     def of(self, value: Intent | Thing) -> str:
         """The text of a value."""

@@ -52,8 +52,9 @@ FAMILIES: dict[type, int] = {
 }
 
 
-FEW, MANY = 200, 5000
-"""Rows that are looked up among those read last, and rows that are kept for that."""
+FEW, MANY, LONG = 200, 5000, 4096
+"""Rows that are looked up among those read last, rows that are kept for that, and the length from
+which on a row's text is not kept: as that of a file."""
 _READ: dict[tuple[type, str], Any] = {}
 """Values that were read last, by type and text."""
 TEXT = json.JSONEncoder(separators=(",", ":"))
@@ -101,13 +102,15 @@ def decode_rows(rows: Sequence[tuple[type, str]]) -> list[Any]:
     """
     if len(rows) > FEW:
         return _decode_rows(rows)
-    found = {row: _READ[row] for row in rows if row in _READ}
+    # One look for each: another thread may forget them all between two.
+    found = {row: known for row in rows if (known := _READ.get(row)) is not None}
     new = [row for row in rows if row not in found]
     if new:
-        found.update(zip(new, _decode_rows(new), strict=True))
+        made = dict(zip(new, _decode_rows(new), strict=True))
+        found.update(made)
         if len(_READ) > MANY:
             _READ.clear()
-        _READ.update(found)
+        _READ.update((row, value) for row, value in made.items() if len(row[1]) < LONG)
     return [found[row] for row in rows]
 
 

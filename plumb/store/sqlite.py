@@ -192,9 +192,8 @@ class SqliteStore:
         """Id of the network or endpoint that has it, or empty."""
         row = self._db.execute(
             "SELECT owner FROM address WHERE subnet = ? AND ip = ?", (str(subnet), ip.packed.hex())
-        )
-        found = row.fetchone()
-        return found[0] if found else ""
+        ).fetchone()
+        return row[0] if row else ""
 
     def count(self, subnet: IPNetwork, span: IPNetwork) -> int:
         """Number of addresses of a part of the subnet that are handed out."""
@@ -217,8 +216,7 @@ class SqliteStore:
     def ports(self, protocol: str, port: int) -> list[tuple[IPAddress, str]]:
         """Addresses on which a port of the host is published, each with the endpoint's id."""
         query = "SELECT ip, owner FROM port WHERE protocol = ? AND port = ?"
-        rows = self._db.execute(query, (protocol, port))
-        return [(ip_address(ip), owner) for ip, owner in rows]
+        return [(ip_address(ip), end) for ip, end in self._db.execute(query, (protocol, port))]
 
     # -- what exists in the kernel ---------------------------------------------------
 
@@ -233,8 +231,9 @@ class SqliteStore:
         query = "SELECT kind, json, owner FROM thing NATURAL JOIN owner WHERE owner IN ({}) "
         rows = among(self._db, query + "ORDER BY number", owners)
         found: dict[str, list[Thing]] = {}
-        for thing, row in zip(things_of([row[:2] for row in rows]), rows, strict=True):
-            self._texts.know(thing, row[1])
+        things = things_of([row[:2] for row in rows])
+        self._texts.know([(thing, row[1]) for thing, row in zip(things, rows, strict=True)])
+        for thing, row in zip(things, rows, strict=True):
             found.setdefault(row[2], []).append(thing)
         return found
 
@@ -341,6 +340,7 @@ class SqliteStore:
         self._write(
             lambda: self._db.execute("DELETE FROM journal WHERE number = ?", (number,)), True
         )
+        self._texts = Texts()
 
     def _write(self, work: Callable[[], W], frees: bool) -> W:
         """Write to the file; in the reserve's space if there is no other and it frees some."""

@@ -197,8 +197,8 @@ def among(db: sqlite3.Connection, query: str, values: Sequence[str]) -> list[Any
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """Write all that a with block writes, or nothing of it."""
-    db.execute("BEGIN IMMEDIATE")
     try:
+        db.execute("BEGIN IMMEDIATE")
         yield
         db.execute("COMMIT")
     except BaseException:

@@ -120,6 +120,58 @@ def test_what_is_written_while_the_agent_works_does_not_count_yet(
         assert host.check() == []
 
 
+def test_an_interrupt_before_a_written_change_counts_is_made_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes behind the last step: the journal still has the operation, which is taken back.
+
+    The next one of the same host is carried out.
+    """
+    kernel, finish = AtAnAgent(FRESH), SqliteStore.finish
+
+    def interrupted(store: SqliteStore, number: int, change: Change) -> None:
+        monkeypatch.setattr(SqliteStore, "finish", finish)
+        raise KeyboardInterrupt
+
+    with Host(tmp_path / "root", kernel=kernel) as host:
+        host.create_network("n1")
+        before = dict(kernel.things)
+        monkeypatch.setattr(SqliteStore, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            host.create_network("n2")
+        assert kernel.things == before
+        assert "n2" not in {net.name for net in host.networks()}
+        host.create_network("n2")
+        assert host.check() == []
+
+
+def test_what_the_agent_is_asked_when_all_is_taken_back_writes_nothing(tmp_path: Path) -> None:
+    """An operation that failed before the agent was asked is not written while it is undone."""
+
+    class AskedLate(AtAnAgent):
+        failing = False
+
+        def take(self, steps: Sequence[Step]) -> None:
+            if self.failing:
+                self.failing = False
+                raise StepFailed(REFUSED.cause, steps[0], [])
+            super().take(steps)
+
+        def look(self, things: Sequence[Thing]) -> list[Thing | None]:
+            agent_client._WAITING.use()
+            return super().look(things)
+
+    kernel = AskedLate(FRESH)
+    with Host(tmp_path / "root", kernel=kernel) as host:
+        host.create_network("n1")
+        kernel.failing = True
+        with pytest.raises(StepFailed):
+            host.create_network("n2")
+        with Host(tmp_path / "root", kernel=kernel) as other:
+            assert other.store.unfinished() == []
+        assert host.check() == []
+
+
 @pytest.mark.parametrize("network", ["n1", "none", "host"])
 def test_a_restart_that_is_interrupted_is_finished(network: str, tmp_path: Path) -> None:
     """At whatever step: the sandbox is the new start's, its command too, and all is as recorded."""

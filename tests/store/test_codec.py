@@ -139,6 +139,25 @@ def test_many_texts_are_not_kept() -> None:
     assert once[0] is not twice[0]
 
 
+def test_long_texts_are_not_kept() -> None:
+    """Of which a few thousand would be much memory."""
+    text = codec.dumps(Sysctl("net/ipv4/ip_forward", "1" * codec.LONG))
+    assert codec.decode_each(Sysctl, [text]) == codec.decode_each(Sysctl, [text])
+    assert (Sysctl, text) not in codec._READ
+
+
+def test_another_thread_may_forget_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is forgotten at once where there is too much of it."""
+
+    class Forgetful(dict[tuple[type, str], object]):
+        def __contains__(self, row: object) -> bool:
+            return super().pop(row, None) is not None  # type: ignore[call-overload]  # a row
+
+    monkeypatch.setattr(codec, "_READ", Forgetful())
+    text = codec.dumps(Up("eth0"))
+    assert [codec.decode_each(Up, [text]) for _ in range(2)] == [[Up("eth0")]] * 2
+
+
 def test_defaults_are_left_out() -> None:
     """So that a value of an earlier version reads as it was meant."""
     assert json.loads(codec.dumps(Network("1", "n", "bridge"))) == {

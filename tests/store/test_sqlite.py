@@ -17,8 +17,8 @@ from plumb.errors import Broken, Conflict, Invalid
 from plumb.model.cnm import Endpoint, Network, Sandbox
 from plumb.model.paths import Layout
 from plumb.model.ports import Port
-from plumb.store import sqlite_schema
-from plumb.store.change import Change
+from plumb.store import codec, sqlite_schema
+from plumb.store.change import MANY, Change
 from plumb.store.sqlite import SqliteStore
 from plumb.store.writers_lock import writers_turn
 from plumb.things.layer3 import Sysctl
@@ -257,6 +257,38 @@ def test_the_text_of_a_value_that_was_read_is_what_the_journal_has(store: Sqlite
     store.begin([read], [read], Change())
     ((entry,),) = store._db.execute("SELECT json FROM journal").fetchall()
     assert entry.count(written) == 2
+
+
+def test_who_only_reads_keeps_no_more_texts_with_each_time(store: SqliteStore) -> None:
+    """A program that stays may look at its containers for days."""
+    count = codec.FEW + 1  # whose values are made anew each time
+    things = [Sysctl(f"net/{number}", "1") for number in range(count)]
+    keys = tuple(thing.key for thing in things)
+    apply(store, Change(things=tuple((each, None) for each in things), owners=(("a", keys),)))
+    most = max(len(store.things("a")) and len(store._texts._known) for _ in range(100))
+    assert most <= MANY + count
+
+
+def test_what_was_abandoned_leaves_no_texts(store: SqliteStore) -> None:
+    """Nor does an operation that failed."""
+    store.abandon(store.begin([], [], Change(put=(net("a"),))))
+    assert store._texts._known == {}
+
+
+def test_an_interrupt_as_a_transaction_begins_ends_it(store: SqliteStore) -> None:
+    """Else nothing could be written any more by this process, nor by another."""
+
+    class Interrupted:
+        in_transaction = property(lambda self: store._db.in_transaction)
+
+        def execute(self, statement: str) -> None:
+            store._db.execute(statement)
+            if statement.startswith("BEGIN"):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), sqlite_schema.transaction(Interrupted()):  # type: ignore[arg-type]  # what it uses of a connection
+        pass
+    assert not store._db.in_transaction
 
 
 def test_remarks(store: SqliteStore) -> None:
