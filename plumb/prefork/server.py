@@ -43,6 +43,7 @@ from typing import Any, NoReturn
 
 import plumb
 from plumb import cli, root
+from plumb.errors import PlumbError
 from plumb.kernel import agent_socket
 from plumb.kernel.netfilter import backends
 from plumb.kernel.netfilter.libnftables import LIBRARY
@@ -81,6 +82,8 @@ NOT_LOADED = (
 
 Scapy takes seconds, and only hosts with legacy tables have their C libraries.
 """
+LEGACY = "plumb.kernel.netfilter.iptables_legacy.writer"
+"""Module that commands import on hosts with legacy tables."""
 
 
 def main() -> None:
@@ -108,7 +111,8 @@ def load() -> None:
     """Import every module that a command could import."""
     _load_package(plumb)
     if backends.variant() == "legacy":
-        import_module("iptc")
+        with suppress(PlumbError):  # a command that writes rules says what is missing
+            import_module(LEGACY).library()
     adopt.preload(LIBRARY)
 
 

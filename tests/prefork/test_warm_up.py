@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -13,7 +15,7 @@ from plumb.kernel.netfilter import backends, iptables_restore, libnftables, nfta
 from plumb.prefork import warm_up
 from plumb.store import codec
 from plumb.things import registry
-from tests import forked
+from tests import REPOSITORY, forked
 
 OF_THE_HOST = (
     backends.writer,
@@ -80,3 +82,18 @@ def test_iptables_has_been_asked_for_its_version() -> None:
     iptables_restore._VERSIONS.clear()
     warm_up.warm_up()
     assert len(iptables_restore._VERSIONS) == 1
+
+
+@pytest.mark.parametrize("variant", ["legacy", "nf_tables"])
+def test_the_writer_of_this_hosts_iptables_is_loaded(variant: str) -> None:
+    """Each command would import python-iptables, which starts a dozen processes for that."""
+    script = (
+        "import sys\nfrom plumb.kernel.netfilter import backends\n"
+        "from plumb.prefork import server\n"
+        f"backends.variant = lambda: {variant!r}\n"
+        "server.load(); print('iptc' in sys.modules, server.LEGACY in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    assert ran.stdout.split() == [str(variant == "legacy")] * 2

@@ -68,7 +68,6 @@ def _load_nat(xtables: Any, number: int) -> None:
     os.close(copy)
 
 
-@cache
 def has(family: Family, kind: str, extension: Extension) -> bool:
     """True if an extension is what the C library would write on this kernel.
 
@@ -77,12 +76,15 @@ def has(family: Family, kind: str, extension: Extension) -> bool:
     Args:
         kind: "match" or "target".
     """
+    return _newest(family, kind, extension.name) == (extension.revision, len(extension.padded))
+
+
+@cache
+def _newest(family: Family, kind: str, name: str) -> tuple[int, int] | None:
+    """Revision of an extension, and bytes of its padded struct; None where there is none."""
     xtables = library().xtables.xtables(PROTOCOL[family])
-    found = (xtables.find_match if kind == "match" else xtables.find_target)(extension.name)
-    if not found:
-        return False
-    known = found[0]
-    return (known.revision, -(-known.size // 8) * 8) == (extension.revision, len(extension.padded))
+    found = (xtables.find_match if kind == "match" else xtables.find_target)(name)
+    return (found[0].revision, -(-found[0].size // 8) * 8) if found else None
 
 
 @contextmanager
