@@ -64,19 +64,23 @@ class StepFailed(PlumbError):
         step: the one that failed.
         done: the steps that were done, in order; some of those sent together with the failed one
             may stand behind it.
+        beside: others that failed meanwhile, in another process.
         stuck: errors of steps that could not be undone afterwards.
     """
 
-    def __init__(self, cause: PlumbError, step: Step, done: Sequence[Step]) -> None:
+    def __init__(
+        self, cause: PlumbError, step: Step, done: Sequence[Step], beside: Sequence[StepFailed] = ()
+    ) -> None:
         super().__init__(str(cause), cause.hint)
         self.cause = cause
         self.step = step
         self.done = list(done)
+        self.beside = list(beside)
         self.stuck: list[PlumbError] = []
 
     @property
     def made(self) -> list[Thing]:
-        """Things that were added, and the one whose add failed half way.
+        """Things that were added, and each whose add failed half way.
 
         An add that was refused because something is there (EEXIST) has made nothing, nor has one
         in a table, which is written whole or not at all.
@@ -85,7 +89,7 @@ class StepFailed(PlumbError):
         half, number = self.step.after, getattr(self.cause, "errno", 0)
         if half and self.step.before is None and number != EEXIST and half.stage not in TABLES:
             made.append(half)
-        return made
+        return made + [thing for other in self.beside for thing in other.made]
 
     def __str__(self) -> str:
         left = "".join(f"; while taking back: {error}" for error in self.stuck)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import groupby
+from typing import TypeVar
 
 from plumb.errors import KernelRefused
 from plumb.kernel.net import carrier, links
@@ -20,6 +21,7 @@ from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up, Veth
 
+T = TypeVar("T")
 Visit = tuple[str, Sequence[Step]]
 """A namespace's file, and the steps that are taken there one after the other."""
 IN_PARALLEL = (IPTABLES, NETLINK, NFTABLES, SYSCTL)
@@ -126,7 +128,10 @@ class LinuxKernel:
         )
 
     def _go_to_in_halves(self, visits: Sequence[Visit], done: list[Step]) -> None:
-        """Take the steps of half of the visits here, and those of the others in a fork."""
+        """Take the steps of half of the visits here, and those of the others in a fork.
+
+        Where no process can be forked, all of them here.
+        """
         from plumb.kernel.netns.fork_beside import beside  # lazy, as below
 
         own, others = visits[: len(visits) // 2], visits[len(visits) // 2 :]
@@ -139,13 +144,20 @@ class LinuxKernel:
             taken = [numbers[id(step)] for step in made]
             return taken, failed and StepFailed(failed.cause, failed.step, [])
 
-        with beside(take_others) as value:
+        with ExitStack() as stack:
+            try:
+                value = stack.enter_context(beside(take_others))
+            except OSError:  # a limit of processes or of memory
+                self._go_to(visits, done)
+                return
             failed = self._failure(own, done)
-            taken, others_failed = value()
+            taken, others_failed = _result(value, len(others))
         done += [steps[number] for number in taken]
-        first = failed or others_failed
-        if first is not None:
-            raise StepFailed(first.cause, first.step, done) from first
+        failures = [each for each in (failed, others_failed) if each is not None]
+        if failures:
+            raise StepFailed(
+                failures[0].cause, failures[0].step, done, beside=failures[1:]
+            ) from failures[0]
 
     def _failure(self, visits: Sequence[Visit], done: list[Step]) -> StepFailed | None:
         try:
@@ -208,3 +220,21 @@ def _may_fork() -> bool:
     from plumb.kernel.netns import fork_beside  # lazy: few operations are about many sandboxes
 
     return fork_beside.possible()
+
+
+def _result(value: Callable[[], T], visits: int) -> T:
+    """Result of a fork that has some of the visits.
+
+    Raises:
+        KernelRefused: it was killed; nobody knows how far it had come.
+    """
+    try:
+        return value()
+    except ChildProcessError as error:
+        raise KernelRefused(
+            f"finish what was begun in {visits} sandboxes",
+            0,
+            "the process that was to do it was killed",
+            "see whether memory is short ('dmesg' tells whom the kernel has killed), then run the "
+            "command again",
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from plumb.errors import KernelRefused
 from plumb.frozen import replace
 from plumb.kernel import linux
 from plumb.kernel.linux import LinuxKernel
 from plumb.kernel.netns import fork_beside, namespaces
 from plumb.plan import Step, StepFailed, carry_out
 from plumb.things.layer3 import Sysctl
+from plumb.things.links import Bridge
 
 TTL = "net/ipv4/ip_default_ttl"
 
@@ -122,5 +125,37 @@ def test_a_fork_that_is_killed_is_no_success(
         go_to(self, visits, done)
 
     monkeypatch.setattr(LinuxKernel, "_go_to", killed)
-    with pytest.raises(ChildProcessError):
+    with pytest.raises(KernelRefused, match="the process that was to do it was killed"):
         LinuxKernel().take(steps_to(boxes, "64"))
+
+
+def test_where_no_process_can_be_forked_one_takes_all_steps(
+    boxes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service's limit of processes (pids.max, TasksMax) is no reason to fail."""
+
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = set(os.listdir("/proc/self/fd"))
+    LinuxKernel().take(steps_to(boxes, "65"))
+    assert values(boxes) == {"65"}
+    LinuxKernel().take([step.undo() for step in steps_to(boxes, "65")])
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_both_have_made_by_half_is_known(
+    boxes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both may fail at once: what either was about to make is taken back as well."""
+
+    def half(self: LinuxKernel, visits: Sequence[linux.Visit], done: list[Step]) -> None:
+        step = visits[0][1][0]
+        raise StepFailed(KernelRefused(str(step), errno.ENOMEM), step, done)
+
+    monkeypatch.setattr(LinuxKernel, "_go_to", half)
+    bridges = [Bridge("br0", "02:00:00:00:00:01", ns=ns) for ns in boxes]
+    with pytest.raises(StepFailed) as caught:
+        LinuxKernel().take([Step(None, bridge) for bridge in bridges])
+    assert caught.value.made == [bridges[0], bridges[linux.MANY // 2]]

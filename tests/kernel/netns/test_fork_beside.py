@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import textwrap
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from plumb.errors import KernelRefused
 from plumb.kernel.netns import fork_beside
 from tests import REPOSITORY
 from tests.programs import line, running
@@ -43,6 +46,62 @@ def test_a_fork_that_dies_is_told() -> None:
         fork_beside.beside(lambda: os.kill(os.getpid(), signal.SIGKILL)) as value,
     ):
         value()
+
+
+def test_an_error_of_the_fork_is_the_callers(capfd: pytest.CaptureFixture[str]) -> None:
+    """With its text and its hint; nothing is printed by two processes."""
+
+    def refuse() -> None:
+        raise KernelRefused("add link x", 1)
+
+    with (
+        pytest.raises(KernelRefused, match="add link x") as caught,
+        fork_beside.beside(refuse) as (value),
+    ):
+        value()
+    assert caught.value.hint == KernelRefused("", 1).hint
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("size", [0, 3, 1 << 15])
+def test_half_an_answer_is_none(size: int) -> None:
+    """A fork may be killed while it writes more than a pipe holds."""
+    reading, writing = os.pipe()
+    os.write(writing, pickle.dumps(("x" * (1 << 16), None))[:size])
+    os.close(writing)
+    with pytest.raises(ChildProcessError):
+        fork_beside._value(reading)
+    os.close(reading)
+
+
+def test_a_value_may_be_longer_than_a_pipe() -> None:
+    """The fork waits until the caller has done its own part."""
+    with fork_beside.beside(lambda: "x" * (1 << 20)) as value:
+        assert len(value()) == 1 << 20
+
+
+def test_what_a_killed_fork_has_set_off_is_waited_for(tmp_path: Path) -> None:
+    """A program that still writes when its caller has given up would undo what is put right."""
+    begun, over = tmp_path / "begun", tmp_path / "over"
+
+    def work() -> None:
+        script = f"touch {begun}; sleep 0.5; touch {over}"
+        subprocess.run(["sh", "-c", script], check=True, close_fds=False)
+
+    with suppress(KeyboardInterrupt), fork_beside.beside(work):
+        until(begun.exists, "the program to begin")
+        raise KeyboardInterrupt
+    assert over.exists()
+
+
+def test_no_other_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that waits for any child may have taken the fork's status, and its pid is free."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(pid))
+    with fork_beside.beside(lambda: 3) as value:
+        assert value() == 3
+        os.waitpid(-1, 0)
+    assert killed == []
 
 
 def test_a_fork_hears_no_signal_of_the_terminal() -> None:
