@@ -48,11 +48,13 @@ line back.
 
     {"done": 3, "errno": 98, "said": "Address already in use"}
                         the first three rows were carried out, the fourth failed
-    {"done": 0, "pid": 1234,
+    {"done": 0, "pid": 1234, "silent": true,
      "ports": [[PROTOCOL, IP, PORT, TO_IP, TO_PORT, PROXIED_TO_IP, PROXIED_TO_PORT], …],
      "resolvers": [{as in serve}, …], "names": [{as in name}, …],
      "checks": [{as in check}, …], "starts": [{as in delay}, …]}
     {"done": 0, "health": {CONTAINER: {"Status", "FailingStreak", "Log"}, …}}
+
+"silent" says that it sends no reply where none is wanted, as an agent of an earlier version does.
 
 To hold a port that is held is an error (EEXIST), and so are other ports for a namespace that has a
 server; to release a port that is not held succeeds, and so on.
@@ -156,6 +158,7 @@ class Control:
 
     def answer(self, line: bytes) -> dict[str, Any] | None:
         """Carry out a request, and build the reply; None where nobody waits for one."""
+        request: Any = None
         try:
             request = json.loads(line)
             if not isinstance(request, dict):
@@ -163,10 +166,11 @@ class Control:
             if "take" in request:
                 return self._take([self._parse_row(row) for row in request["take"]])
             if "list" in request:
-                return {"done": 0, "pid": os.getpid(), **self._list(request["list"])}
+                head = {"done": 0, "pid": os.getpid(), "silent": True}
+                return {**head, **self._list(request["list"])}
             if "announce" in request:
                 done = self._announce(request["announce"], bool(request.get("at once")))
-                return {"done": done} if request.get("answer", True) else None
+                return {"done": done} if _waits(request) else None
             if "health" in request:
                 found = self._supervisor
                 return {
@@ -180,7 +184,8 @@ class Control:
                 return {"done": 1}
             raise ValueError("there are take, list, announce, health, usage and stop")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            return {"done": 0, "errno": errno.EINVAL, "said": f"not understood: {error}"}
+            refusal = {"done": 0, "errno": errno.EINVAL, "said": f"not understood: {error}"}
+            return refusal if _waits(request) else None
 
     def _announce(self, rows: list[Any], at_once: bool) -> int:
         from plumb.kernel.net.announce_queue import Announcer, said, target
@@ -245,6 +250,11 @@ class Control:
                     "said": error.strerror or str(error),
                 }
         return {"done": len(rows)}
+
+
+def _waits(request: Any) -> bool:
+    """True but for a request which says that nobody waits for its reply."""
+    return not isinstance(request, dict) or bool(request.get("answer", True))
 
 
 class Session:

@@ -110,7 +110,8 @@ def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thin
         asked = _asked(thing for thing in things if _folder(thing) == folder)
         answer = _listed(folder, asked, deadlines)
         if answer is not None:
-            agent = _agent(folder, agent_socket.identify(folder))
+            who = agent_socket.identify(folder, bool(answer.get("silent")))
+            agent = _agent(folder, who)
             now.update(
                 ((folder, thing.key), thing) for thing in (agent, *things_of(folder, answer))
             )
@@ -278,13 +279,15 @@ def announce(folder: str, targets: Sequence[Target], at_once: bool) -> bool:
     """Have a folder's agent announce addresses; whether there is one that does.
 
     Args:
-        at_once: the first time is over when this returns; else nobody waits for the agent.
+        at_once: the first time is over when this returns; else nobody waits for an agent that is
+            known not to answer then.
     """
-    request = {"announce": targets, "at once": at_once, "answer": at_once}
+    request = {"announce": targets, "at once": at_once}
     try:
         if not at_once:
-            agent_socket.send(folder, json.dumps(request).encode() + b"\n", DEADLINES.answer)
-            return True
+            unanswered = json.dumps({**request, "answer": False}).encode() + b"\n"
+            if agent_socket.send(folder, unanswered, DEADLINES.answer):
+                return True
         answer = ask(folder, request, DEADLINES)
     except OSError:
         return False

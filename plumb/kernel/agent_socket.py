@@ -20,7 +20,6 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
-import math
 import os
 import select
 import socket
@@ -197,6 +196,7 @@ class _Kept(NamedTuple):
         client: its socket.
         answered: when the agent last answered over it, by the monotonic clock.
         who: the agent's pid and start time, as `running` has them; 0 and empty: not read yet.
+        silent: it is known to answer nothing to a request which says that nobody waits.
     """
 
     owner: int
@@ -204,6 +204,7 @@ class _Kept(NamedTuple):
     client: socket.socket
     answered: float
     who: tuple[int, str] = 0, ""
+    silent: bool = False
 
 
 _KEPT: list[_Kept] = []
@@ -230,20 +231,29 @@ def connected(folder: str, seconds: float) -> Iterator[socket.socket]:
     except BaseException:
         client.close()
         raise
-    who = kept.who if kept is not None else (0, "")
-    _keep(_Kept(os.getpid(), folder, client, time.monotonic(), who))
+    kept = kept or _Kept(os.getpid(), folder, client, 0.0)
+    _keep(kept._replace(answered=time.monotonic()))
 
 
-def send(folder: str, request: bytes, seconds: float) -> None:
+def send(folder: str, request: bytes, seconds: float) -> bool:
     """Send a folder's agent a request that it does not answer, over the connection that is kept.
 
     Args:
         seconds: how long that may take.
 
+    Returns:
+        False where nothing was sent, since it is not known that the agent would not answer: the
+        answer would be taken for that of the next request.
+
     Raises:
-        OSError: as `connected`.
+        OSError: the agent has hung up, or does not read.
     """
-    kept = _kept(folder) or _Kept(os.getpid(), folder, connect(folder, seconds), -math.inf)
+    kept = _kept(folder)
+    if kept is None:
+        return False
+    if not kept.silent:
+        _keep(kept)
+        return False
     try:
         kept.client.settimeout(seconds)
         kept.client.sendall(request)
@@ -251,6 +261,7 @@ def send(folder: str, request: bytes, seconds: float) -> None:
         kept.client.close()
         raise
     _keep(kept)
+    return True
 
 
 def _keep(kept: _Kept) -> None:
@@ -274,13 +285,18 @@ def _kept(folder: str) -> _Kept | None:
     return None
 
 
-def identify(folder: str) -> tuple[int, str]:
-    """A running agent's pid and start time, as `running`; read once for a connection."""
+def identify(folder: str, silent: bool) -> tuple[int, str]:
+    """A running agent's pid and start time, as `running`; read once for a connection.
+
+    Args:
+        silent: what it has said of itself over that connection.
+    """
     kept = _kept(folder)
     if kept is None:
         return running(folder)
     who = kept.who if kept.who[0] else running(folder)
-    _keep(kept._replace(who=who if who[0] == _peer(kept.client)[0] else (0, "")))
+    known = who if who[0] == _peer(kept.client)[0] else (0, "")
+    _keep(kept._replace(who=known, silent=silent))
     return who
 
 

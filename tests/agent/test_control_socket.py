@@ -8,11 +8,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import socket
+import threading
 import time
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ import pytest
 from plumb.agent.server import MAX_REQUEST, MAX_SESSIONS
 from plumb.errors import KernelRefused
 from plumb.kernel import agent_client, agent_socket
-from plumb.kernel.agent_client import RECENT, Deadlines
+from plumb.kernel.agent_client import DEADLINES, RECENT, Deadlines
 from plumb.kernel.net.gratuitous_arp import Target
 from plumb.plan import plan
 from plumb.things.host_ports import Agent
@@ -140,16 +143,55 @@ def _answered_now() -> agent_socket._Kept:
     return agent_socket._KEPT.pop()._replace(answered=time.monotonic())
 
 
+TARGET = Target("/nowhere", "eth0", "02:42:0a:09:00:02", ("10.9.0.2",), 1, 100)
+
+
 def test_an_announcement_is_not_waited_for(running: str) -> None:
     """An agent that is busy is sent it all the same, and the next answer is the next request's."""
-    assert agent_client.held(running) == []
+    agent_client.look([Agent(running)])
     os.kill(pid_of(running), signal.SIGSTOP)
-    target = Target("/nowhere", "eth0", "02:42:0a:09:00:02", ("10.9.0.2",), 1, 100)
-    assert agent_client.announce(running, [target], at_once=False)
+    assert agent_client.announce(running, [TARGET], at_once=False)
     os.kill(pid_of(running), signal.SIGCONT)
     kept = agent_socket._KEPT[0].client
     assert agent_client.held(running) == []
     assert agent_socket._KEPT[0].client is kept
+
+
+def test_an_announcement_that_is_not_understood_is_not_answered_either(running: str) -> None:
+    """Its answer would be taken for the next request's."""
+    agent_client.look([Agent(running)])
+    assert agent_socket.send(running, b'{"announce": [[]], "answer": false}\n', 1.0)
+    assert agent_client.ask(running, {"health": []}, DEADLINES) == {"done": 0, "health": {}}
+
+
+def test_an_agent_of_an_earlier_version_answers_announcements(tmp_path: Path) -> None:
+    """It stays when plumb is replaced: what it says is not taken for the next answer."""
+    folder = str(tmp_path)
+    replies = {
+        "list": {"done": 0, "pid": os.getpid(), "ports": [], "resolvers": [], "names": []}
+        | {"checks": [], "starts": []},
+        "announce": {"done": 1},
+        "take": {"done": 0, "errno": errno.EADDRINUSE, "said": "Address already in use"},
+    }
+
+    def serve() -> None:
+        """Answer each request, late: where another one follows at once, only after that."""
+        listener.setblocking(True)
+        client, _ = listener.accept()
+        with client, client.makefile("rb") as lines:
+            while line := lines.readline():
+                select.select([client], [], [], 0.3)
+                (word,) = replies.keys() & json.loads(line).keys()
+                client.sendall(json.dumps(replies[word]).encode() + b"\n")
+
+    with agent_socket.listen(folder) as listener:
+        agent = threading.Thread(target=serve)
+        agent.start()
+        agent_client.look([Agent(folder)])
+        assert agent_client.announce(folder, [TARGET], at_once=False)
+        assert agent_client.ask(folder, {"take": [[]]}, DEADLINES) == replies["take"]
+        agent_socket._KEPT.pop().client.close()
+        agent.join()
 
 
 def test_nobody_announces_without_an_agent(running: str) -> None:

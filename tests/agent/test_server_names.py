@@ -79,6 +79,7 @@ def test_names_are_served_listed_and_changed(running: str, box: str) -> None:
     assert listed(running) == {
         "done": 0,
         "pid": pid_of(running),
+        "silent": True,
         "ports": [],
         "resolvers": [server(box)],
         "names": [ENTRY],
