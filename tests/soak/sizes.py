@@ -44,7 +44,7 @@ class Sizes:
         dentries: the kernel's, of the whole machine: other work shows there as well.
     """
 
-    memory: int = _size(6 * KIB)
+    memory: int = _size(8 * KIB)
     descriptors: int = _size()
     agent_memory: int = _size(4 * KIB)
     agent_descriptors: int = _size()

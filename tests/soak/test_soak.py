@@ -43,7 +43,7 @@ def leaks(place: Lab, stack: ExitStack) -> Iterator[tuple[str, Cycle]]:
         stack.callback(os.close, opened)
 
     def memory() -> None:
-        held.append(os.urandom(1 << 20))
+        held.append(os.urandom(2 << 20))
 
     def file() -> None:
         path = place.root / f"left{next(number)}"
