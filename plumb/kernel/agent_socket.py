@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from plumb.kernel.process.start_time import signed, started
+from plumb.kernel.process.start_time import lives, signed, started
 from plumb.kernel.process.title import set_title
 
 SOCKET, COMMAND, PID = "agent.sock", "command.sock", "agent.pid"
@@ -301,16 +301,17 @@ def identify(folder: str, silent: bool) -> tuple[int, str]:
 
 
 def recently(folder: str, seconds: float) -> tuple[int, str]:
-    """Pid and start time of an agent that has answered this process so recently, and not hung up.
+    """Pid and start time of an agent that has answered this process so recently, and still lives.
 
     Who works on without a pause need not ask it for a sign of life each time. 0 and an empty text
-    where it is not known.
+    where it is not known, or it has hung up or was killed.
     """
     kept = _kept(folder)
     if kept is None:
         return 0, ""
     _keep(kept)
-    return kept.who if time.monotonic() - kept.answered <= seconds else (0, "")
+    known = kept.who[0] and time.monotonic() - kept.answered <= seconds
+    return kept.who if known and lives(*kept.who) else (0, "")
 
 
 @atexit.register

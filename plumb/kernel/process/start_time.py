@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+
+EXITS, SIGNALED = 0x4, 0x400
+"""Flags of a process that ends (PF_EXITING, PF_SIGNALED; linux/sched.h)."""
 
 
 def started(pid: int) -> str:
@@ -16,6 +20,26 @@ def started(pid: int) -> str:
     except OSError:
         return ""
     return "" if fields[0] in "ZX" else fields[19]
+
+
+def lives(pid: int, ticks: str) -> bool:
+    """True if a process runs which started then, and nobody has killed it.
+
+    One that was killed keeps its sockets until the kernel has come to closing them; that SIGKILL
+    waits for it, or that it ends, is to be seen at once (proc_pid_stat(5): signal, flags).
+    """
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
+    except OSError:  # it has gone meanwhile
+        return False
+    finally:
+        os.close(descriptor)
+    ending = int(fields[6]) & (EXITS | SIGNALED) or int(fields[28]) >> (signal.SIGKILL - 1) & 1
+    return not ending and fields[19].decode() == ticks
 
 
 def signed(path: str) -> tuple[int, str]:
