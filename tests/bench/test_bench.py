@@ -105,7 +105,7 @@ def test_parts_are_drawn(quick: tuple[str, Any]) -> None:
 def test_every_target_has_its_line(quick: tuple[str, Any]) -> None:
     """Each target is printed, with whether it was reached."""
     targets = quick[1]["targets"]
-    assert len(targets) == 37
+    assert len(targets) == 40
     for target in targets:
         assert f"{'reached' if target['reached'] else 'MISSED '}  {target['target']}" in quick[0]
 
