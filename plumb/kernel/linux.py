@@ -27,7 +27,7 @@ Visit = tuple[str, Sequence[Step]]
 IN_PARALLEL = (IPTABLES, NETLINK, NFTABLES, SYSCTL)
 """Writers that keep nothing of what they write in this process, and start no process that stays."""
 MANY = 64
-"""Visits from which on a fork for half of them costs less than it saves."""
+"""Namespaces from which on a fork for half of them costs less than it saves."""
 
 
 class LinuxKernel:
@@ -114,7 +114,7 @@ class LinuxKernel:
         ]
         for apart, several in groupby(visits, key=self._is_apart):
             some = list(several)
-            if apart and len(some) >= MANY and _may_fork():
+            if apart and len({where for where, _ in some}) >= MANY and _may_fork():
                 self._go_to_in_halves(some, done)
             else:
                 self._go_to(some, done)
@@ -128,13 +128,17 @@ class LinuxKernel:
         )
 
     def _go_to_in_halves(self, visits: Sequence[Visit], done: list[Step]) -> None:
-        """Take the steps of half of the visits here, and those of the others in a fork.
+        """Take the steps in half of the namespaces here, and those in the others in a fork.
 
-        Where no process can be forked, all of them here.
+        A namespace may be visited twice, to take away and to add. Where no process can be forked,
+        all steps are taken here.
         """
         from plumb.kernel.netns.fork_beside import beside  # lazy, as below
 
-        own, others = visits[: len(visits) // 2], visits[len(visits) // 2 :]
+        places = list(dict.fromkeys(where for where, _ in visits))
+        near = frozenset(places[: len(places) // 2])
+        own = [visit for visit in visits if visit[0] in near]
+        others = [visit for visit in visits if visit[0] not in near]
         steps = [step for _, mine in others for step in mine]
         numbers = {id(step): number for number, step in enumerate(steps)}
 

@@ -88,6 +88,18 @@ def test_a_fork_takes_the_second_half(
     assert (ours.read_text(), theirs.read_text()) == (boxes[0], boxes[linux.MANY // 2])
 
 
+def test_one_process_takes_all_steps_in_a_namespace(boxes: list[str]) -> None:
+    """A plan takes away in all of them, and then adds in all of them."""
+    old, new = (
+        [Bridge("br0", f"02:00:00:00:00:0{number}", ns=ns) for ns in boxes] for number in (1, 2)
+    )
+    LinuxKernel().take([Step(None, bridge) for bridge in old])
+    away = [Step(bridge, None) for bridge in reversed(old)]
+    LinuxKernel().take([*away, *(Step(None, bridge) for bridge in new)])
+    assert LinuxKernel().look(new) == new
+    LinuxKernel().take([Step(bridge, None) for bridge in new])
+
+
 @pytest.mark.parametrize("number", [3, linux.MANY - 3], ids=["here", "in the fork"])
 def test_a_refusal_is_told_with_all_that_was_done(boxes: list[str], number: int) -> None:
     """By both: the half behind the refused step is not, the other half is."""
