@@ -122,6 +122,27 @@ def test_what_frees_space_works_on_a_full_disk(disk: Lab, argvs: list[tuple[str,
     assert tried(disk, "check") == (0, "")
 
 
+@pytest.mark.parametrize("argv", [("network", "disconnect", "net", "web"), ("rm", "-f", "web")])
+def test_a_port_is_let_go_of_on_a_full_disk(disk: Lab, argv: tuple[str, ...]) -> None:
+    """The agent has let go of it when the disk refuses what was written meanwhile."""
+    publish = ("-p", "127.0.0.1:8099:80")
+    plumb(disk, "run", "-d", "--name", "web", "--network", "net", *publish)
+    fill(disk)
+    plumb(disk, *argv)
+    os.unlink(disk.root / "filled")
+    assert tried(disk, "check") == (0, "")
+    plumb(disk, "run", "-d", "--name", "other", "--network", "net", *publish)
+
+
+def test_a_port_is_not_kept_that_the_record_cannot_have(disk: Lab) -> None:
+    """What the agent holds is given back, as all else of that container."""
+    fill(disk)
+    one_line(disk, "run", "-d", "--network", "net", "-p", "127.0.0.1:8099:80", status=125)
+    assert "8099" not in labs.sh("ss -Hlnt")
+    os.unlink(disk.root / "filled")
+    assert tried(disk, "check") == (0, "")
+
+
 def test_reset_works_on_a_full_disk(disk: Lab) -> None:
     """The host is bare; but for the disk and what has filled it."""
     fill(disk)

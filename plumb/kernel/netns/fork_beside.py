@@ -59,7 +59,8 @@ def beside(function: Callable[[], T]) -> Iterator[Callable[[], T]]:
         yield lambda: _value(reading)
     finally:
         if writing >= 0:
-            os.close(writing)
+            with suppress(OSError):  # Ctrl-C came right behind its close
+                os.close(writing)
         if pid:
             _end(pid)
             while os.read(reading, 1 << 16):  # until the last program has closed its end

@@ -84,12 +84,14 @@ class Tour:
             return True
         if self._home < 0:
             self._home = _open_own()
+        away, self._away = self._away, True  # before it is: Ctrl-C is raised right behind the call
         try:
             if path == HOST:
                 setns.enter(self._home)
             else:
                 setns.go(path)
         except OSError as error:
+            self._away = away
             if error.errno in NO_NAMESPACE:
                 return False
             raise KernelRefused(f"enter namespace {path}", error.errno or 0) from error
@@ -137,7 +139,14 @@ def make(path: str) -> None:
         # An empty file is what a reboot, or a kill between these two calls, leaves behind.
     home = os.open(SELF, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        call("unshare", CLONE_NEWNET, doing=doing)
+        try:
+            call("unshare", CLONE_NEWNET, doing=doing)
+        except KernelRefused:
+            os.close(home)
+            raise
+        except BaseException:  # Ctrl-C, which is raised right behind what has been carried out
+            _return(home)
+            raise
         try:
             call("mount", SELF.encode(), path.encode(), b"none", MS_BIND, None, doing=doing)
         finally:

@@ -30,6 +30,9 @@ def switch(path: str) -> int:
     except OSError:
         os.close(home)
         raise
+    except BaseException:  # Ctrl-C, which is raised right behind what has been carried out
+        switch_back(home)
+        raise
     return home
 
 
