@@ -31,6 +31,7 @@ from plumb.engine.roots import claim
 from plumb.engine.rule_order import OrderedKernel, disorder, reordering
 from plumb.errors import Broken, KernelRefused, PlumbError
 from plumb.frozen import frozen
+from plumb.kernel import agent_client
 from plumb.kernel.system import System
 from plumb.model.cnm import Network, Sandbox, Status
 from plumb.model.paths import Layout
@@ -170,7 +171,7 @@ def revive(store: Store, kernel: Kernel, layout: Layout) -> None:
     agent = store.thing(("agent", layout.run))
     if agent is None:
         return
-    now = answering(agent, kernel)
+    now = agent_client.just_answered(layout.run) or answering(agent, kernel)
     if not isinstance(now, Agent) or now.who != store.meta("agent"):
         had = [agent, *(thing for kind in OF_AGENT for thing in store.things_of(kind))]
         take_all(plan(look(kernel, had).values(), had), kernel)

@@ -92,8 +92,6 @@ def _advice(port: HostPort, number: int) -> str:
 def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thing | None]:
     """Read the present state of agents and their things, with one request to each agent.
 
-    Whether an agent lives is not asked again where it has just answered.
-
     Args:
         things: agents and their things.
         deadlines: the times that each agent gets.
@@ -101,10 +99,6 @@ def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thin
     Raises:
         KernelRefused: an agent does not answer.
     """
-    if len(things) == 1 and isinstance(things[0], Agent):
-        who = agent_socket.recently(things[0].folder, RECENT)
-        if who[0]:
-            return [_agent(things[0].folder, who)]
     now: dict[tuple[str, Key], Thing] = {}
     for folder in {_folder(thing) for thing in things}:
         asked = _asked(thing for thing in things if _folder(thing) == folder)
@@ -116,6 +110,15 @@ def look(things: Sequence[Thing], deadlines: Deadlines = DEADLINES) -> list[Thin
                 ((folder, thing.key), thing) for thing in (agent, *things_of(folder, answer))
             )
     return [now.get((_folder(thing), thing.key)) for thing in things]
+
+
+def just_answered(folder: str) -> Agent | None:
+    """A folder's agent where it has answered this process just now and lives; None if unknown.
+
+    Who works on without a pause need not ask it for a sign of life before each operation.
+    """
+    who = agent_socket.recently(folder, RECENT)
+    return _agent(folder, who) if who[0] else None
 
 
 def _agent(folder: str, who: tuple[int, str]) -> Agent:

@@ -304,7 +304,7 @@ def recently(folder: str, seconds: float) -> tuple[int, str]:
     """Pid and start time of an agent that has answered this process so recently, and still lives.
 
     Who works on without a pause need not ask it for a sign of life each time. 0 and an empty text
-    where it is not known, or it has hung up or was killed.
+    where it is not known, or it has hung up, or was killed or stopped.
     """
     kept = _kept(folder)
     if kept is None:

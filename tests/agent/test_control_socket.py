@@ -21,9 +21,8 @@ from typing import Any
 import pytest
 
 from plumb.agent.server import MAX_REQUEST, MAX_SESSIONS
-from plumb.errors import KernelRefused
 from plumb.kernel import agent_client, agent_socket
-from plumb.kernel.agent_client import DEADLINES, RECENT, Deadlines
+from plumb.kernel.agent_client import DEADLINES, RECENT
 from plumb.kernel.net.gratuitous_arp import Target
 from plumb.plan import plan
 from plumb.things.host_ports import Agent
@@ -117,15 +116,14 @@ def test_a_connection_is_not_kept_beyond_its_agent(running: str) -> None:
 
 
 def test_an_answer_is_a_sign_of_life_for_a_while(running: str) -> None:
-    """Whether an agent lives is not asked where it has just answered and has not hung up."""
+    """An agent that has just answered and has not hung up need not be asked whether it lives."""
     (alive,) = agent_client.look([Agent(running)])
     assert isinstance(alive, Agent)
     assert alive.who.startswith(f"{pid_of(running)} ")
-    os.kill(pid_of(running), signal.SIGSTOP)
     agent_socket._keep(_answered_now())
-    assert agent_client.look([Agent(running)], Deadlines(answer=0.1)) == [alive]
-    os.kill(pid_of(running), signal.SIGKILL)
-    assert agent_client.look([Agent(running)]) == [None]
+    assert agent_client.just_answered(running) == alive
+    agent_socket._keep(_answered_now()._replace(answered=time.monotonic() - 2 * RECENT))
+    assert agent_client.just_answered(running) is None
 
 
 def test_an_agent_that_was_killed_this_moment_is_missed(folder: str) -> None:
@@ -135,16 +133,16 @@ def test_an_agent_that_was_killed_this_moment_is_missed(folder: str) -> None:
         assert agent_client.look([Agent(folder)]) != [None]
         agent_socket._keep(_answered_now())
         os.kill(pid_of(folder), signal.SIGKILL)
+        assert agent_client.just_answered(folder) is None
         assert agent_client.look([Agent(folder)]) == [None]
 
 
-def test_an_old_answer_is_no_sign_of_life(running: str) -> None:
-    """An agent that no longer answers is found out, however it answered before."""
+def test_an_agent_that_is_stopped_must_be_asked(running: str) -> None:
+    """As it does not answer, an operation ends it and starts another."""
     assert agent_client.look([Agent(running)]) != [None]
+    agent_socket._keep(_answered_now())
     os.kill(pid_of(running), signal.SIGSTOP)
-    agent_socket._keep(_answered_now()._replace(answered=time.monotonic() - 2 * RECENT))
-    with pytest.raises(KernelRefused):
-        agent_client.look([Agent(running)], Deadlines(answer=0.1))
+    until(lambda: agent_client.just_answered(running) is None, "the agent to stop")
     os.kill(pid_of(running), signal.SIGCONT)
 
 

@@ -7,6 +7,9 @@ import signal
 
 EXITS, SIGNALED = 0x4, 0x400
 """Flags of a process that ends (PF_EXITING, PF_SIGNALED; linux/sched.h)."""
+HALTING = (signal.SIGKILL, signal.SIGSTOP)
+STOPPED = (b"T", b"t")
+"""States of a process that is stopped, by a signal or by whoever traces it."""
 
 
 def started(pid: int) -> str:
@@ -23,10 +26,11 @@ def started(pid: int) -> str:
 
 
 def lives(pid: int, ticks: str) -> bool:
-    """True if a process runs which started then, and nobody has killed it.
+    """True if a process runs which started then, and nobody has killed it or stopped it.
 
     One that was killed keeps its sockets until the kernel has come to closing them; that SIGKILL
-    waits for it, or that it ends, is to be seen at once (proc_pid_stat(5): signal, flags).
+    waits for it, or that it ends, is to be seen at once (proc_pid_stat(5): signal, flags), and so
+    is that it is stopped, or SIGSTOP waits for it.
     """
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -38,8 +42,9 @@ def lives(pid: int, ticks: str) -> bool:
         return False
     finally:
         os.close(descriptor)
-    ending = int(fields[6]) & (EXITS | SIGNALED) or int(fields[28]) >> (signal.SIGKILL - 1) & 1
-    return not ending and fields[19].decode() == ticks
+    ending = int(fields[6]) & (EXITS | SIGNALED) or fields[0] in STOPPED
+    halted = any(int(fields[28]) >> (number - 1) & 1 for number in HALTING)
+    return not ending and not halted and fields[19].decode() == ticks
 
 
 def signed(path: str) -> tuple[int, str]:
