@@ -64,23 +64,19 @@ class StepFailed(PlumbError):
         step: the one that failed.
         done: the steps that were done, in order; some of those sent together with the failed one
             may stand behind it.
-        beside: others that failed meanwhile, in another process.
         stuck: errors of steps that could not be undone afterwards.
     """
 
-    def __init__(
-        self, cause: PlumbError, step: Step, done: Sequence[Step], beside: Sequence[StepFailed] = ()
-    ) -> None:
+    def __init__(self, cause: PlumbError, step: Step, done: Sequence[Step]) -> None:
         super().__init__(str(cause), cause.hint)
         self.cause = cause
         self.step = step
         self.done = list(done)
-        self.beside = list(beside)
         self.stuck: list[PlumbError] = []
 
     @property
     def made(self) -> list[Thing]:
-        """Things that were added, and each whose add failed half way.
+        """Things that were added, and the one whose add failed half way.
 
         An add that was refused because something is there (EEXIST) has made nothing, nor has one
         in a table, which is written whole or not at all.
@@ -89,7 +85,7 @@ class StepFailed(PlumbError):
         half, number = self.step.after, getattr(self.cause, "errno", 0)
         if half and self.step.before is None and number != EEXIST and half.stage not in TABLES:
             made.append(half)
-        return made + [thing for other in self.beside for thing in other.made]
+        return made
 
     def __str__(self) -> str:
         left = "".join(f"; while taking back: {error}" for error in self.stuck)
@@ -191,7 +187,7 @@ def in_order(things: Iterable[Thing]) -> list[Thing]:
     things = list(things)
     visits: dict[str, int] = {}
     for thing in things:
-        if thing.where != HOST and leads_elsewhere(thing):
+        if thing.where != HOST and _leads_elsewhere(thing):
             visits.setdefault(thing.where, len(visits))
 
     def turn(thing: Thing) -> tuple[int, int, int]:
@@ -202,7 +198,7 @@ def in_order(things: Iterable[Thing]) -> list[Thing]:
     return sorted(things, key=turn)
 
 
-def leads_elsewhere(thing: Thing) -> bool:
+def _leads_elsewhere(thing: Thing) -> bool:
     """True if it comes with a link of another namespace, as a veth with its peer."""
     return any(key[0] == "link" and key[1] != thing.where for key in thing.makes)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from itertools import groupby
-from typing import TypeVar
 
 from plumb.errors import KernelRefused
 from plumb.kernel.net import carrier, links
@@ -13,21 +12,13 @@ from plumb.kernel.netlink import nfnetlink
 from plumb.kernel.netns import namespaces, proc_sys
 from plumb.kernel.own_paths import require_below
 from plumb.kernel.writer import Writer
-from plumb.kernel.writers import IPTABLES, NETLINK, NFTABLES, SYSCTL, WRITERS
-from plumb.plan import Step, StepFailed, leads_elsewhere
-from plumb.things import HOST, Thing
+from plumb.kernel.writers import WRITERS
+from plumb.plan import Step, StepFailed
+from plumb.things import Thing
 from plumb.things.host_ports import HostPort
 from plumb.things.iptables import InChain
 from plumb.things.layer3 import Sysctl
 from plumb.things.links import Up, Veth
-
-T = TypeVar("T")
-Visit = tuple[str, Sequence[Step]]
-"""A namespace's file, and the steps that are taken there one after the other."""
-IN_PARALLEL = (IPTABLES, NETLINK, NFTABLES, SYSCTL)
-"""Writers that keep nothing of what they write in this process, and start no process that stays."""
-MANY = 64
-"""Namespaces from which on a fork for half of them costs less than it saves."""
 
 
 class LinuxKernel:
@@ -108,71 +99,8 @@ class LinuxKernel:
 
     def _take(self, steps: Sequence[Step]) -> None:
         done: list[Step] = []
-        visits = [
-            (where, list(visit))
-            for where, visit in groupby(steps, key=lambda step: step.thing.where)
-        ]
-        for apart, several in groupby(visits, key=self._is_apart):
-            some = list(several)
-            if apart and len({where for where, _ in some}) >= MANY and _may_fork():
-                self._go_to_in_halves(some, done)
-            else:
-                self._go_to(some, done)
-
-    def _is_apart(self, visit: Visit) -> bool:
-        """True if all steps of a visit are the kernel's, and about its namespace alone."""
-        where, steps = visit
-        return where != HOST and all(
-            self._writers[type(step.thing)] in IN_PARALLEL and not leads_elsewhere(step.thing)
-            for step in steps
-        )
-
-    def _go_to_in_halves(self, visits: Sequence[Visit], done: list[Step]) -> None:
-        """Take the steps in half of the namespaces here, and those in the others in a fork.
-
-        A namespace may be visited twice, to take away and to add. Where no process can be forked,
-        all steps are taken here.
-        """
-        from plumb.kernel.netns.fork_beside import beside  # lazy, as below
-
-        places = list(dict.fromkeys(where for where, _ in visits))
-        near = frozenset(places[: len(places) // 2])
-        own = [visit for visit in visits if visit[0] in near]
-        others = [visit for visit in visits if visit[0] not in near]
-        steps = [step for _, mine in others for step in mine]
-        numbers = {id(step): number for number, step in enumerate(steps)}
-
-        def take_others() -> tuple[list[int], StepFailed | None]:
-            made: list[Step] = []
-            failed = self._failure(others, made)
-            taken = [numbers[id(step)] for step in made]
-            return taken, failed and StepFailed(failed.cause, failed.step, [])
-
-        with ExitStack() as stack:
-            try:
-                value = stack.enter_context(beside(take_others))
-            except OSError:  # a limit of processes or of memory
-                self._go_to(visits, done)
-                return
-            failed = self._failure(own, done)
-            taken, others_failed = _result(value, len(others))
-        done += [steps[number] for number in taken]
-        failures = [each for each in (failed, others_failed) if each is not None]
-        if failures:
-            raise StepFailed(
-                failures[0].cause, failures[0].step, done, beside=failures[1:]
-            ) from failures[0]
-
-    def _failure(self, visits: Sequence[Visit], done: list[Step]) -> StepFailed | None:
-        try:
-            self._go_to(visits, done)
-        except StepFailed as failed:
-            return failed
-        return None
-
-    def _go_to(self, visits: Sequence[Visit], done: list[Step]) -> None:
-        """Take the steps of each visit, one after the other; `done` gets those that are taken."""
-        for where, mine in visits:
+        for where, visit in groupby(steps, key=lambda step: step.thing.where):
+            mine = list(visit)
             if (
                 where
                 and all(step.after is None for step in mine)
@@ -218,27 +146,3 @@ class LinuxKernel:
                 KernelRefused
             ):  # all has been built: an old flow that lasts is no reason to take it down
                 conntrack_flush.forget(ports)
-
-
-def _may_fork() -> bool:
-    from plumb.kernel.netns import fork_beside  # lazy: few operations are about many sandboxes
-
-    return fork_beside.possible()
-
-
-def _result(value: Callable[[], T], visits: int) -> T:
-    """Result of a fork that has some of the visits.
-
-    Raises:
-        KernelRefused: it was killed; nobody knows how far it had come.
-    """
-    try:
-        return value()
-    except ChildProcessError as error:
-        raise KernelRefused(
-            f"finish what was begun in {visits} sandboxes",
-            0,
-            "the process that was to do it was killed",
-            "see whether memory is short ('dmesg' tells whom the kernel has killed), then run the "
-            "command again",
-        ) from error

@@ -6,7 +6,6 @@ setns           moves the calling thread into another namespace, and back
 detached_mount  mounts a file system by its descriptor alone
 proc_sys        opens folders of /proc/sys, also in many namespaces
 references      namespaces by name: by a file, by a process
-fork_beside     runs a function in a fork, at the same time as the caller's work
 fork_into       runs a function in other namespaces, in a fork
 sockets         opens sockets in a sandbox's namespace, for the agent
 fake_host       a host made of namespaces, which ends with its process
