@@ -311,6 +311,24 @@ def test_a_wrong_route_is_found_when_the_host_has_given_up_on_the_neighbour() ->
     assert (found.id, found.remedies[0]) == ("other-route", "ip route del 172.20.0.0/25 dev br9")
 
 
+@pytest.mark.parametrize("gone", ["172.20.0.99", "172.20.0.2"], ids=["nobody's", "a container's"])
+def test_a_neighbour_that_the_kernel_has_forgotten(gone: str) -> None:
+    """Where there are many entries it drops those that failed; its ICMP error has said so."""
+    own, ip = IPv4Address("172.20.0.1"), IPv4Address(gone)
+    asked = replace(SYN, src=own, dst=ip)
+    error = Packet(4, "icmp", own, own, kind="host unreachable", about=asked)
+    facts = replace(
+        HOST_FACTS,
+        there=RouteAnswer(ip, "unicast", "br1"),
+        back=RouteAnswer(own, "local", "lo"),
+        neighbours=(),
+    )
+    end = End(Ending.REJECTED, Direction.BACK, HOST, "lo", False, error, error=error.kind)
+    found = by_neighbour.no_neighbour(case(end, source=HOST, facts={"host": facts}, ip=ip))
+
+    assert (found and found.id) == (None if ip == IP1 else "target-gone")
+
+
 def test_an_address_that_no_container_has_is_not_waited_for() -> None:
     """The kernel still asks for it, and plumb has looked it up."""
     gone = IPv4Address("172.20.0.99")

@@ -17,6 +17,8 @@ from plumb.trace.path import Crossing, Ending
 ASKING = "INCOMPLETE"
 """State of an entry whose neighbour the kernel still asks: the packet waits, and is not lost."""
 DEAD = ("FAILED", ASKING)
+GIVEN_UP = ("host unreachable", "address unreachable")
+"""ICMP errors of a sender that got no answer for its next hop's address."""
 
 
 class NextHop(NamedTuple):
@@ -227,14 +229,30 @@ def _nobody_has(case: Case, ip: IPAddress) -> bool:
     return not there and ip not in gateways
 
 
+def _given_up(case: Case, hop: NextHop) -> Neighbour | None:
+    """Entry that the kernel had until it gave up, said so by an ICMP error, and dropped the entry.
+
+    It drops entries that nobody uses where all namespaces together have many (gc_thresh2 of
+    arp(7), 512), so that a busy host has none a moment later. Only of an address that nobody has.
+    """
+    end = case.end
+    by_sender = end.ending is Ending.REJECTED and end.place == hop.facts.place
+    if not by_sender or end.error not in GIVEN_UP or not hop.dev or not _nobody_has(case, hop.ip):
+        return None
+    return Neighbour(hop.dev, hop.ip, "", "FAILED")
+
+
 def no_neighbour(case: Case) -> Cause | None:
     """Find a next hop that does not answer for its address."""
     hop = next_hop(case)
     facts, ip, dev, _ = hop
-    known = neighbour(hop)
+    there = neighbour(hop)
+    known = there or _given_up(case, hop)
     if known is None or known.state not in DEAD:
         return None
     observed = f"{facts.place.name}: ip neigh: {ip} dev {dev} {known.state}"
+    if there is None:
+        observed = f"{facts.place.name}: {case.end.error}, and {ip} is not in ip neigh any more"
     if (filtered := _rp_filter(case, facts, ip, dev)) is not None:
         return filtered
     if (wrong := next(_wrong_gateways(case, hop, observed), None)) is not None:
