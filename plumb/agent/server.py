@@ -54,7 +54,8 @@ line back.
      "checks": [{as in check}, …], "starts": [{as in delay}, …]}
     {"done": 0, "health": {CONTAINER: {"Status", "FailingStreak", "Log"}, …}}
 
-"silent" says that it sends no reply where none is wanted, as an agent of an earlier version does.
+"silent" says that it sends no reply where none is wanted; an agent of an earlier version, which
+replies to each request, does not say so.
 
 To hold a port that is held is an error (EEXIST), and so are other ports for a namespace that has a
 server; to release a port that is not held succeeds, and so on.

@@ -140,15 +140,38 @@ def test_an_agent_that_was_killed_this_moment_is_missed(folder: str) -> None:
 def test_an_agent_that_is_stopped_must_be_asked(running: str) -> None:
     """As it does not answer, an operation ends it and starts another."""
     assert agent_client.look([Agent(running)]) != [None]
-    agent_socket._keep(_answered_now())
+
+    def seems_alive() -> bool:
+        agent_socket._keep(_answered_now())
+        return agent_client.just_answered(running) is not None
+
+    assert seems_alive()
     os.kill(pid_of(running), signal.SIGSTOP)
-    until(lambda: agent_client.just_answered(running) is None, "the agent to stop")
+    until(lambda: not seems_alive(), "the agent to stop")
     os.kill(pid_of(running), signal.SIGCONT)
 
 
 def _answered_now() -> agent_socket._Kept:
     """The connection that is kept, as if its agent had answered over it this moment."""
     return agent_socket._KEPT.pop()._replace(answered=time.monotonic())
+
+
+def test_a_process_works_while_its_agent_does(running: str) -> None:
+    """Once, between a request and its answer; what asks nobody leaves the work undone."""
+    worked: list[object] = []
+
+    def work() -> None:
+        worked.append(agent_socket._KEPT[:])
+
+    with agent_client.meanwhile(work):
+        assert worked == []
+        assert agent_client.held(running) == []
+        assert agent_client.held(running) == []
+    assert worked == [[]]  # the connection was in use
+    with agent_client.meanwhile(work):
+        pass
+    assert agent_client.held(running) == []
+    assert len(worked) == 1
 
 
 TARGET = Target("/nowhere", "eth0", "02:42:0a:09:00:02", ("10.9.0.2",), 1, 100)

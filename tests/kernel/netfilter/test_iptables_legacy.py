@@ -14,11 +14,10 @@ import pytest
 from plumb.kernel.netfilter.iptables_legacy import tables, writer
 from plumb.kernel.netfilter.iptables_legacy.writer import Xtables
 from plumb.kernel.netfilter.iptables_restore import IptablesRestore
-from plumb.kernel.netns import namespaces
-from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.writer import Writer
 from plumb.plan import Step
 from plumb.things.iptables import Chain, Family, Policy, Position, Rule
+from tests.kernel.netfilter.by_each import by_each
 from tests.kernel.netfilter.test_iptables_nft import has_program, in_containers
 from tests.labs import Lab, iptables, sh
 
@@ -56,17 +55,8 @@ def not_in_vocabulary(rule: Rule) -> Any:
 def test_the_kernel_has_the_same_bytes(lab: Lab, tmp_path: Path) -> None:
     """Every chain, rule and policy of every case, of both families."""
     steps = [Step(None, thing) for thing in in_containers(tmp_path)]
-    found = []
     makers: list[Writer] = [IptablesRestore("legacy-"), Xtables()]
-    for number, maker in enumerate(makers):
-        place = f"{tmp_path}/{number}"
-        namespaces.make(place)
-        try:
-            with entered(place):
-                maker.take(steps, [])
-                found.append((list(everything()), texts()))
-        finally:
-            namespaces.drop(place)
+    found = by_each(makers, steps, tmp_path, lambda: (list(everything()), texts()))
 
     assert sum(len(entries) for _, entries in found[0][0]) > 300
     assert found[0] == found[1]

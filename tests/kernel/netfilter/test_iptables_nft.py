@@ -24,12 +24,11 @@ from plumb.kernel.netlink.uapi.linux_netfilter import (
     NFT_MSG_GETRULE,
     NFT_MSG_GETTABLE,
 )
-from plumb.kernel.netns import namespaces
-from plumb.kernel.netns.namespaces import entered
 from plumb.kernel.writer import Writer
 from plumb.plan import Step
 from plumb.things import Thing
 from plumb.things.iptables import Chain, Family, Policy, Position, Rule
+from tests.kernel.netfilter.by_each import by_each
 from tests.kernel.netfilter.test_backends import everything
 from tests.labs import Lab, sh
 
@@ -114,17 +113,8 @@ def by_table(thing: Thing) -> tuple[int, str]:
 def test_the_kernel_has_the_same_bytes(lab: Lab, tmp_path: Path) -> None:
     """Every table, chain, rule and policy of every case, with its handle."""
     steps = [Step(None, thing) for thing in sorted(in_containers(tmp_path), key=by_table)]
-    found = []
     makers: list[Writer] = [IptablesRestore("nft-"), by_nfnetlink()]
-    for number, maker in enumerate(makers):
-        place = f"{tmp_path}/{number}"
-        namespaces.make(place)
-        try:
-            with entered(place):
-                maker.take(steps, [])
-                found.append((list(raw()), texts()))
-        finally:
-            namespaces.drop(place)
+    found = by_each(makers, steps, tmp_path, lambda: (list(raw()), texts()))
 
     assert len(found[0][0]) > 300
     assert found[0] == found[1]
